@@ -1,0 +1,1 @@
+"""Pictures become avatars; the avatar folder format."""

@@ -1,0 +1,1 @@
+"""Typed commands and who may send them: command line, OBS."""

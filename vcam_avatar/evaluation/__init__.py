@@ -1,0 +1,1 @@
+"""The quality measures, one file per family."""

@@ -1,0 +1,1 @@
+"""The loop over units: body ahead of time, face on time, frames in order."""

@@ -1,0 +1,1 @@
+"""The steps of one unit. No I/O: arrays in, arrays out."""
