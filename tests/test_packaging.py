@@ -23,16 +23,14 @@ def test_every_package_is_listed() -> None:
 @pytest.mark.timeout(300)
 def test_wheel_contains_models_and_presets(tmp_path: Path) -> None:
     pytest.importorskip("build")
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(tmp_path),
-        str(ROOT),
-    ]
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("vcam_avatar", "models", "presets"):  # a copy, since building leaves folders behind
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path)]
+    command.append(str(source))
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     (wheel,) = tmp_path.glob("*.whl")
