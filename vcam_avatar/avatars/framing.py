@@ -1,0 +1,79 @@
+"""Where an avatar's picture lies in the video frame."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcam_avatar.avatars.keypoints import Keypoints
+from vcam_avatar.avatars.settings import AvatarSettings
+from vcam_avatar.media import FloatArray, Size
+
+_Pair = NDArray[np.float64]
+
+_HEADROOM = 0.07
+"""Of the frame's height, above the head."""
+_HEAD_ABOVE_EYES = 2.2
+"""Eyes to the top of the hair, in eye-mouth distances."""
+_SHOWN_BELOW_NECK = {"head": 0.25, "bust": 0.85, "half_body": 1.6}
+"""What of the person is shown below the neck point, in shoulder widths."""
+
+
+def even_size(width_px: int, height_px: int) -> Size:
+    """The nearest even size not larger than given, at least 2x2: what video formats need."""
+    return Size(max(2, width_px // 2 * 2), max(2, height_px // 2 * 2))
+
+
+def view_matrix(keypoints: Keypoints, settings: AvatarSettings, size: Size, cut_below: bool) -> FloatArray:
+    """Map picture pixels to frame pixels: uniform scale and shift.
+
+    Mirroring is not in it: finished frames are flipped. The lower edge of the picture never shows
+    when the person is cut off there.
+
+    Args:
+        keypoints: of the avatar.
+        settings: framing, scale, position and mirror count.
+        size: of the frame.
+        cut_below: the person touches the picture's lower edge.
+
+    Returns:
+        float32 ``(2, 3)``.
+    """
+    frame = np.array([size.width_px, size.height_px], np.float64)
+    picture = np.array([keypoints.size.width_px, keypoints.size.height_px], np.float64)
+    if settings.framing == "whole":
+        scale = float((frame / picture).min())
+        shift = (frame - scale * picture) / 2
+        if cut_below:
+            shift[1] = frame[1] - scale * picture[1]
+    else:
+        scale, shift = _framed(keypoints, settings.framing, frame, picture, cut_below)
+    # The user's own scale and position come last.
+    anchor = np.array([frame[0] / 2, frame[1] if cut_below else frame[1] / 2])
+    shift = anchor + (shift - anchor) * settings.scale
+    scale *= settings.scale
+    sign = -1.0 if settings.mirror else 1.0
+    shift += np.array([sign * settings.position[0], settings.position[1]]) * frame[1]
+    return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
+
+
+def _framed(
+    keypoints: Keypoints, framing: str, frame: _Pair, picture: _Pair, cut_below: bool
+) -> tuple[float, _Pair]:
+    points, face = keypoints.points_px[:, :2].astype(float), keypoints.face_px.astype(float)
+    eyes, mouth = face[36:48].mean(0), face[48:60].mean(0)
+    top = min(float(eyes[1]) - _HEAD_ABOVE_EYES * float(np.hypot(*(mouth - eyes))), float(face[:, 1].min()))
+    neck = points[1]
+    width = float(np.hypot(*(points[2] - points[5])))
+    bottom = max(float(neck[1]) + _SHOWN_BELOW_NECK[framing] * width, float(face[:, 1].max()))
+    if cut_below:
+        bottom = min(bottom, float(picture[1]))
+    scale = float(frame[1]) * (1 - _HEADROOM) / max(bottom - top, 1.0)
+    shift = np.array([frame[0] / 2 - scale * neck[0], frame[1] * _HEADROOM - scale * top])
+    # Show the picture's own background rather than an invented one where the picture is large enough.
+    spare = scale * picture - frame
+    if spare[0] >= 0:
+        shift[0] = np.clip(shift[0], -spare[0], 0)
+    if spare[1] >= 0:
+        shift[1] = np.clip(shift[1], -spare[1], 0)
+    elif cut_below:
+        shift[1] = -spare[1]
+    return scale, shift
