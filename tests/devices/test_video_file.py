@@ -1,0 +1,103 @@
+"""Written videos: counts, sync, colours, and no half-finished files."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from audio_files import babble, write_audio
+
+from vcam_avatar.devices.video_file import FileSoundTrack, HeardSoundTrack, VideoFileSink
+from vcam_avatar.errors import MediaError
+from vcam_avatar.media import Frame, Size, UnitClock
+
+SIZE = Size(128, 96)
+
+
+def write_flashes(path: Path, track: object, fps: Fraction, frames: int, flash: int) -> None:
+    sink = VideoFileSink(path, track, fps)  # type: ignore[arg-type]
+    sink.open(SIZE, float(fps))
+    for index in range(frames):
+        value = 255 if index == flash else 0
+        sink.send(Frame(index, np.full((SIZE.height_px, SIZE.width_px, 3), value, np.uint8)))
+    sink.close()
+
+
+@pytest.mark.parametrize("fps", [Fraction(10), Fraction(25), Fraction(30_000, 1001), Fraction(60)])
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
+def test_picture_and_sound_are_in_step(tmp_path: Path, fps: Fraction, rate_hz: int) -> None:
+    frames, flash = int(2 * fps), int(fps)
+    sound = np.zeros(round(frames / fps * rate_hz), np.float32)
+    click = round(flash / fps * rate_hz)
+    sound[click : click + rate_hz // 100] = 0.9
+    track = FileSoundTrack(write_audio(tmp_path / "click.wav", sound, rate_hz))
+    out = tmp_path / "out.mp4"
+    write_flashes(out, track, fps, frames, flash)
+    with av.open(str(out)) as container:
+        video = container.streams.video[0]
+        assert video.average_rate == fps
+        bright = [(p.time, p.to_ndarray(format="gray").mean()) for p in container.decode(video)]
+    assert len(bright) == frames
+    flash_s = max(bright, key=lambda pair: pair[1])[0]
+    with av.open(str(out)) as container:
+        parts = list(container.decode(audio=0))
+        heard = np.concatenate([part.to_ndarray()[0] for part in parts])
+        click_s = parts[0].time + np.argmax(np.abs(heard)) / parts[0].sample_rate
+        end_s = parts[0].time + len(heard) / parts[0].sample_rate
+    assert click_s == pytest.approx(flash_s, abs=0.02)
+    assert end_s == pytest.approx(frames / fps, abs=max(1 / fps, 0.13))
+
+
+def test_heard_sound_can_be_recorded(tmp_path: Path) -> None:
+    track, clock = HeardSoundTrack(), UnitClock(Fraction(25))
+    sink = VideoFileSink(tmp_path / "out.mp4", track)
+    sink.open(SIZE, 25)
+    for unit in range(25):
+        track.hear(babble(1.0)[clock.start_sample(unit) : clock.start_sample(unit + 1)])
+        sink.send(Frame(unit, np.zeros((96, 128, 3), np.uint8)))
+    sink.close()
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert sum(part.samples for part in container.decode(audio=0)) == pytest.approx(16_000, abs=2048)
+
+
+def test_colours_survive(tmp_path: Path) -> None:
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128), (80, 120, 200)]
+    sink = VideoFileSink(tmp_path / "out.mkv")
+    sink.open(SIZE, 25)
+    for index, colour in enumerate(colours):
+        sink.send(Frame(index, np.full((96, 128, 3), colour, np.uint8)))
+    sink.close()
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        for picture, colour in zip(container.decode(video=0), colours, strict=True):
+            assert picture.colorspace == 1  # BT.709
+            seen = picture.reformat(format="bgr24", src_colorspace="ITU709").to_ndarray().mean((0, 1))
+            np.testing.assert_allclose(seen, colour, atol=4)
+
+
+def test_aborted_video_leaves_the_target_alone(tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"before")
+    sink = VideoFileSink(target)
+    sink.open(SIZE, 25)
+    sink.send(Frame(0, np.zeros((96, 128, 3), np.uint8)))
+    assert target.read_bytes() == b"before"
+    sink.abort()
+    assert target.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_height_that_is_not_a_multiple_of_four(tmp_path: Path) -> None:
+    sink = VideoFileSink(tmp_path / "out.mp4")
+    sink.open(Size(130, 98), 25)
+    sink.send(Frame(0, np.zeros((98, 130, 3), np.uint8)))
+    sink.close()
+
+
+def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"\.mp4"):
+        VideoFileSink(tmp_path / "out.txt")
+    with pytest.raises(MediaError, match="no folder"):
+        VideoFileSink(tmp_path / "nowhere" / "out.mp4")
+    with pytest.raises(ValueError, match="even"):
+        VideoFileSink(tmp_path / "out.mp4").open(Size(127, 96), 25)
