@@ -1,0 +1,1 @@
+"""What Avatar Cam knows of OBS: the script with the hotkeys, and OBS's own files."""
