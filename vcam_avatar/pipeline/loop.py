@@ -1,0 +1,211 @@
+"""The method's loop: sound of a unit in, frame of that unit out, the next body made meanwhile."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from vcam_avatar.media import Body, ByteArray, FacePatch, FloatArray, Frame, UnitFeatures
+from vcam_avatar.pipeline.timings import StageTimings
+from vcam_avatar.pipeline.units import UnitSound
+from vcam_avatar.ports import BodyGenerator, FaceGenerator, PosePredictor
+from vcam_avatar.stages.features import FeatureStage
+
+logger = logging.getLogger(__name__)
+
+_WARN_EVERY_S = 10.0
+
+
+class Composing(Protocol):
+    """What the loop needs of the compositor."""
+
+    def compose(self, body: Body, patch: FacePatch) -> ByteArray:
+        """Flatten the face onto the body: a new image, uint8 ``(H, W, 3)`` BGR."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """One of each; all belong to one loop."""
+
+    features: FeatureStage
+    pose: PosePredictor
+    body: BodyGenerator
+    face: FaceGenerator
+    compositor: Composing
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedAvatar:
+    """An avatar ready to be drawn at one size."""
+
+    name: str
+    start_pose: FloatArray
+    """float32 ``(K, 3)`` normalised: the pose of its picture."""
+    body: Any
+    """What ``BodyGenerator.prepare`` gave."""
+    face: Any
+    """What ``FaceGenerator.prepare`` gave."""
+    mirror: bool = False
+    """Flip finished frames left to right."""
+
+
+class FrameLoop:
+    """Runs steps S10 to S15 of the method.
+
+    The pose of unit n+1 follows from the sound up to unit n, so a worker thread makes body n+1 while
+    the sound of unit n+1 arrives. After a unit's last sample only features, face, paste and send remain.
+
+    ``switch``, ``mute`` and ``idle`` may be called from any thread and hold from the next unit on.
+
+    Attributes:
+        timings: milliseconds per stage; ``latency`` is last sample to frame.
+        held: frames repeated because a stage failed (only when ``hold_faults``).
+    """
+
+    def __init__(
+        self,
+        stages: Stages,
+        avatar: PreparedAvatar,
+        fps: Fraction,
+        seed: int = 0,
+        *,
+        hold_faults: bool = False,
+        listener: Callable[[FloatArray], None] | None = None,
+        timings: StageTimings | None = None,
+    ) -> None:
+        """Keep the parts; nothing runs before ``frames``.
+
+        Args:
+            stages: must not be shared with another loop.
+            avatar: shown first.
+            fps: units per second.
+            seed: decides everything that is random.
+            hold_faults: repeat the last good frame when a stage fails, instead of raising.
+            listener: told of the samples of every unit, after muting.
+            timings: where to put the measurements.
+        """
+        self._stages = stages
+        self._avatar = avatar
+        self._fps = fps
+        self._seed = seed
+        self._hold_faults = hold_faults
+        self._listener = listener
+        self._muted = False
+        self._idle = False
+        self.timings = timings or StageTimings()
+        self.held = 0
+        self._warned_at = -_WARN_EVERY_S
+        self._pose = avatar.start_pose
+        self._image: ByteArray | None = None
+        self._last_skipped = -1
+
+    @property
+    def avatar(self) -> PreparedAvatar:
+        """The avatar shown, or about to be."""
+        return self._avatar
+
+    def switch(self, avatar: PreparedAvatar) -> None:
+        """Show ``avatar`` from the next body on; motion and speech go on without a break."""
+        self._avatar = avatar
+
+    def mute(self, muted: bool) -> None:
+        """Shut the mouth and hear nothing, or listen again."""
+        self._muted = muted
+
+    def idle(self, idle: bool) -> None:
+        """Hear nothing, so that the avatar rests, or listen again."""
+        self._idle = idle
+
+    def frames(self, units: Iterable[UnitSound]) -> Iterator[Frame]:
+        """Run from a fresh start; give one frame per unit that is not skipped.
+
+        Frames are read-only by agreement: a held frame is the same array again.
+
+        Raises:
+            AvatarError: a stage failed, unless ``hold_faults``.
+        """
+        stages = self._stages
+        stages.features.reset()
+        stages.face.reset(self._seed)
+        self._pose = self._avatar.start_pose
+        self._last_skipped = -1
+        stages.pose.reset(self._pose, self._seed)
+        with ThreadPoolExecutor(1, thread_name_prefix="body") as worker:
+            avatar = self._avatar
+            body: Future[Body | None] = worker.submit(self._body, avatar)
+            for index, sound in enumerate(units):
+                started = time.perf_counter()
+                if sound.skip:
+                    self._last_skipped = index
+                unit = self._hear(sound.samples)
+                image = self._draw(unit, avatar, body, sound.skip)
+                avatar = self._avatar
+                body = worker.submit(self._next_body, unit, avatar)
+                if image is not None:
+                    self.timings.add("latency", (time.perf_counter() - started) * 1e3)
+                    yield Frame(index, image)
+
+    def _hear(self, samples: FloatArray) -> UnitFeatures:
+        if self._muted or self._idle:
+            samples = np.zeros_like(samples)
+        if self._listener is not None:
+            self._listener(samples)
+        with self.timings.measure("features"):
+            return self._stages.features.push(samples)
+
+    def _draw(
+        self, unit: UnitFeatures, avatar: PreparedAvatar, body: "Future[Body | None]", skip: bool
+    ) -> ByteArray | None:
+        """The frame's image; None when there is none to show."""
+        stages, timings = self._stages, self.timings
+        try:
+            with timings.measure("listen"):
+                expression = stages.face.listen(unit, muted=self._muted)
+            if skip:
+                return None
+            with timings.measure("face"):
+                patch = stages.face.draw(avatar.face, expression)
+            with timings.measure("wait for body"):
+                finished = body.result()
+            assert finished is not None  # only bodies of skipped units are left out
+            with timings.measure("paste"):
+                image = stages.compositor.compose(finished, patch)
+                if avatar.mirror:
+                    image = np.asarray(cv2.flip(image, 1), np.uint8)
+        except Exception:
+            if not self._hold_faults:
+                raise
+            self._warn("a stage failed; the last frame stays")
+            self.held += 1
+            return self._image
+        self._image = image
+        return image
+
+    def _next_body(self, unit: UnitFeatures, avatar: PreparedAvatar) -> Body | None:
+        """S14: all sound and poses so far give the next pose; S11 again."""
+        try:
+            with self.timings.measure("pose"):
+                self._pose = self._stages.pose.predict(unit)
+        except Exception:
+            if not self._hold_faults:
+                raise
+            self._warn("the pose predictor failed; the last pose stays")
+        # The frame thread has decided meanwhile not to draw the next unit: catch up.
+        return None if unit.index + 1 <= self._last_skipped else self._body(avatar)
+
+    def _body(self, avatar: PreparedAvatar) -> Body:
+        with self.timings.measure("body"):
+            return self._stages.body.generate(avatar.body, self._pose)
+
+    def _warn(self, message: str) -> None:
+        now = time.monotonic()
+        if now - self._warned_at >= _WARN_EVERY_S:
+            self._warned_at = now
+            logger.warning(message, exc_info=True)

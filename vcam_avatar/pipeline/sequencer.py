@@ -1,0 +1,44 @@
+"""Frames in order: the last step of the method."""
+
+from vcam_avatar.media import Frame
+from vcam_avatar.ports import FrameSink
+
+
+class FrameSequencer:
+    """Hands frames to the sink in the order of their units.
+
+    Attributes:
+        sent: frames handed over so far.
+        repeated: of these, repetitions that filled a gap.
+    """
+
+    def __init__(self, sink: FrameSink, fill_gaps: bool = True) -> None:
+        """``fill_gaps`` repeats the previous frame for a unit without one, so that a recording keeps its
+        length; a camera, whose viewers keep the last frame anyway, can do without."""
+        self._sink = sink
+        self._fill_gaps = fill_gaps
+        self._previous: Frame | None = None
+        self.sent = 0
+        self.repeated = 0
+
+    def push(self, frame: Frame) -> None:
+        """Send ``frame``, after repetitions for the units missing before it.
+
+        Raises:
+            ValueError: a unit at or before the previous frame's.
+            DeviceError: the sink has failed.
+        """
+        previous = self._previous
+        first = 0 if previous is None else previous.index + 1
+        if frame.index < first:
+            raise ValueError(f"expected a frame of unit {first} or later, got {frame.index}")
+        if self._fill_gaps:
+            for index in range(first, frame.index):
+                self._send(Frame(index, (previous or frame).image_bgr))
+                self.repeated += 1
+        self._send(frame)
+        self._previous = frame
+
+    def _send(self, frame: Frame) -> None:
+        self._sink.send(frame)
+        self.sent += 1
