@@ -1,0 +1,96 @@
+"""The lip network: a causal stack of dilated convolutions with one head per look-ahead."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vcam_avatar.stages.features import N_COEFFICIENTS, dct_matrix
+from vcam_avatar.stages.visemes import VISEMES
+from vcam_avatar.training.speech import CURVES
+
+LOOK_AHEAD_MS = (0, 20, 40)
+"""A head's answer for the row that ends at time t is the mouth at t - look-ahead."""
+OUTPUTS = len(VISEMES) + len(CURVES)
+_FIRST_KERNEL, _KERNEL = 5, 3
+
+
+class _Block(nn.Module):
+    def __init__(self, channels: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.dilated = nn.Conv1d(channels, channels, _KERNEL, dilation=dilation)
+        self.norm = nn.BatchNorm1d(channels)
+        self.mix = nn.Conv1d(channels, channels, 1)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, past: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Past ``(B, C, 2 dilation)`` and present ``(B, C, T)`` -> output ``(B, C, T)`` and the next past."""
+        joined = torch.cat([past, x], 2)
+        y = self.drop(self.mix(functional.gelu(self.norm(self.dilated(joined)))))
+        return x + y, joined[:, :, -past.shape[2] :]
+
+
+class LipNet(nn.Module):
+    """MFCC rows -> viseme posteriors and mouth curves, for three look-aheads."""
+
+    def __init__(
+        self, channels: int = 144, dilations: tuple[int, ...] = (1, 2, 4, 8, 16), dropout: float = 0.15
+    ) -> None:
+        super().__init__()
+        self.channels, self.dilations = channels, dilations
+        self.register_buffer("mean", torch.zeros(N_COEFFICIENTS))
+        self.register_buffer("scale", torch.ones(N_COEFFICIENTS))
+        self.register_buffer("undo", torch.from_numpy(dct_matrix().T.copy()), persistent=False)
+        self.first = nn.Conv1d(N_COEFFICIENTS, channels, _FIRST_KERNEL)
+        self.blocks = nn.ModuleList(_Block(channels, d, dropout) for d in dilations)
+        self.norm = nn.BatchNorm1d(channels)
+        self.heads = nn.Conv1d(channels, OUTPUTS * len(LOOK_AHEAD_MS), 1)
+
+    def past_rows(self) -> int:
+        """Columns of the packed state of the blocks."""
+        return sum((_KERNEL - 1) * d for d in self.dilations)
+
+    def initial(self, batch: int) -> tuple[Tensor, Tensor]:
+        """States of silence: inputs ``(B, 40, 4)`` (normalised) and blocks ``(B, C, past_rows)``."""
+        return (
+            torch.zeros(batch, N_COEFFICIENTS, _FIRST_KERNEL - 1),
+            torch.zeros(batch, self.channels, self.past_rows()),
+        )
+
+    def normalise(self, log_mel: Tensor) -> Tensor:
+        """Log mel ``(B, T, 40)`` -> network input ``(B, 40, T)``."""
+        return ((log_mel - self.mean) * self.scale).transpose(1, 2)
+
+    def trunk(self, x: Tensor, inputs: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Input ``(B, 40, T)`` and states -> raw outputs ``(B, 3, 21, T)`` and the next states."""
+        joined = torch.cat([inputs, x], 2)
+        y = functional.gelu(self.first(joined))
+        following, at = [], 0
+        for block, dilation in zip(self.blocks, self.dilations, strict=True):
+            width = (_KERNEL - 1) * dilation
+            y, after = block(past[:, :, at : at + width], y)
+            following.append(after)
+            at += width
+        out = self.heads(functional.gelu(self.norm(y)))
+        out = out.view(out.shape[0], len(LOOK_AHEAD_MS), OUTPUTS, -1)
+        return out, joined[:, :, -(_FIRST_KERNEL - 1) :], torch.cat(following, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised log mel ``(B, 40, T)`` from silence -> raw outputs ``(B, 3, 21, T)``."""
+        inputs, past = self.initial(len(x))
+        return self.trunk(x, inputs, past)[0]
+
+
+class Streaming(nn.Module):
+    """What is exported: MFCC rows and states in, posteriors, curves and states out."""
+
+    def __init__(self, net: LipNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, rows: Tensor, inputs: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows ``(T, 40)``, states ``(40, 4)`` and ``(C, P)`` -> mouth ``(T, 3, 21)`` and the next states."""
+        x = self.net.normalise((rows @ self.net.undo)[None])
+        out, inputs, past = self.net.trunk(x, inputs[None], past[None])
+        out = out[0].permute(2, 0, 1)
+        visemes = torch.softmax(out[:, :, : len(VISEMES)], 2)
+        return torch.cat([visemes, out[:, :, len(VISEMES) :]], 2), inputs[0], past[0]

@@ -1,0 +1,59 @@
+"""Phone times of English speech with known words, by pocketsphinx forced alignment."""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from vcam_avatar.media import FloatArray
+from vcam_avatar.training.speech_phones import Phone
+
+_NUMBERS = dict(
+    zip(
+        "0123456789",
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+        strict=True,
+    )
+)
+
+
+class Aligner:
+    """One pocketsphinx decoder, used again and again."""
+
+    def __init__(self) -> None:
+        from pocketsphinx import Decoder
+
+        self._decoder: Any = Decoder(samprate=16_000, loglevel="FATAL")
+
+    def words(self, text: str) -> list[str]:
+        """Lower-case words of ``text``; single digits are spelt out."""
+        text = re.sub(
+            r"(?<!\d)\d(?!\d)", lambda m: f" {_NUMBERS[m.group()]} ", text.lower().replace("’", "'")
+        )
+        return [w for w in re.sub(r"[^a-z0-9' ]", " ", text).split() if w.strip("'")]
+
+    def phones(self, samples: FloatArray, text: str) -> list[Phone] | None:
+        """ARPAbet phones with times in seconds, or None when a word is unknown or the words do not fit.
+
+        Args:
+            samples: float32 ``(n,)`` mono 16 kHz.
+            text: what is said.
+        """
+        decoder, words = self._decoder, self.words(text)
+        if not words or any(decoder.lookup_word(w) is None for w in words):
+            return None
+        raw = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+        decoder.set_align_text(" ".join(words))
+        try:
+            for last in (False, True):  # words first, then the phones inside them
+                decoder.start_utt()
+                decoder.process_raw(raw, full_utt=True)
+                decoder.end_utt()
+                if not last:
+                    decoder.set_alignment()
+            alignment = decoder.get_alignment()
+        except RuntimeError:
+            return None
+        if alignment is None:
+            return None
+        return [(p.start / 100, (p.start + p.duration) / 100, str(p.name)) for w in alignment for p in w]
