@@ -1,0 +1,136 @@
+"""Things worn on the head: glasses, headphones, earrings, hats. Built once, rigid with the head."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcam_avatar.factory.mesh import FloatArray, IntArray
+from vcam_avatar.factory.proxy import Proxy, _bind, _tube
+
+GEAR = ("glasses_round", "glasses_square", "headphones", "earrings", "beanie")
+FRAME, HAIR_GEAR = 9, 11
+
+
+def _pipe(
+    path: NDArray[np.float64], radius: float, sides: int = 8, closed: bool = False
+) -> tuple[FloatArray, IntArray]:
+    """A tube about a path ``(n, 3)``."""
+    ahead = np.roll(path, -1, 0) - np.roll(path, 1, 0) if closed else np.gradient(path, axis=0)
+    ahead /= np.linalg.norm(ahead, axis=1, keepdims=True) + 1e-9
+    rings = []
+    t = 2 * np.pi * np.arange(sides) / sides
+    for p, d in zip(path, ahead, strict=True):
+        up = np.array([0, 0, 1.0]) if abs(d[2]) < 0.8 else np.array([0, 1.0, 0])
+        a = np.cross(d, up)
+        a /= np.linalg.norm(a) + 1e-9
+        b = np.cross(d, a)
+        rings.append((p + radius * (np.cos(t)[:, None] * a + np.sin(t)[:, None] * b)).astype(np.float32))
+    return _tube(rings, closed_along=closed)
+
+
+def _join(parts: list[tuple[FloatArray, IntArray]]) -> tuple[FloatArray, IntArray]:
+    points: list[FloatArray] = []
+    faces: list[IntArray] = []
+    start = 0
+    for p, f in parts:
+        points.append(p)
+        faces.append(f + np.int32(start))
+        start += len(p)
+    return np.concatenate(points).astype(np.float32), np.concatenate(faces).astype(np.int32)
+
+
+def _glasses(square: bool) -> tuple[FloatArray, IntArray]:
+    t = 2 * np.pi * np.arange(40) / 40
+    power = 0.45 if square else 0.9
+    x = np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power
+    y = np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power
+    parts = []
+    for sign in (-1, 1):
+        px = sign * 0.335 + 0.235 * x
+        path = np.stack([px, 7.225 + (0.175 if square else 0.215) * y, 1.53 - 0.40 * px**2], 1)
+        parts.append(_pipe(path, 0.020, closed=True))
+        temple = np.array(
+            [
+                [0.57, 7.28, 1.39],
+                [0.84, 7.29, 1.05],
+                [0.95, 7.29, 0.55],
+                [0.94, 7.27, 0.2],
+                [0.93, 7.14, 0.02],
+            ]
+        )
+        temple[:, 0] *= sign
+        parts.append(_pipe(temple, 0.020))
+    bridge = np.array([[-0.10, 7.27, 1.525], [-0.05, 7.31, 1.55], [0.05, 7.31, 1.55], [0.10, 7.27, 1.525]])
+    parts.append(_pipe(bridge, 0.020))
+    return _join(parts)
+
+
+def _disc(centre: FloatArray, axis_x: float, radius: float, thick: float) -> tuple[FloatArray, IntArray]:
+    """A rounded puck whose axis is x."""
+    t = 2 * np.pi * np.arange(28) / 28
+    rings = []
+    for along, r in ((0, 0.05), (0, 0.75), (0.15, 0.97), (0.5, 1.0), (0.85, 0.97), (1, 0.75), (1, 0.05)):
+        ring = np.stack(
+            [np.full(28, along * thick * axis_x), r * radius * 1.15 * np.sin(t), r * radius * np.cos(t)], 1
+        )
+        rings.append((centre + ring).astype(np.float32))
+    return _tube(rings, closed_along=False)
+
+
+def _headphones() -> tuple[FloatArray, IntArray, IntArray]:
+    u = np.linspace(-1.45, 1.45, 41)
+    band = np.stack([1.14 * np.sin(u), 7.25 + 1.16 * np.cos(u), np.full_like(u, 0.22)], 1)
+    parts = [_pipe(band, 0.075, 10)]
+    kinds = [np.zeros(len(parts[0][0]), np.int32)]
+    for sign in (-1.0, 1.0):
+        pad = _disc(np.array([sign * 0.93, 7.12, 0.20], np.float32), sign, 0.33, 0.16)
+        shell = _disc(np.array([sign * 1.07, 7.12, 0.20], np.float32), sign, 0.29, 0.16)
+        parts += [pad, shell]
+        kinds += [np.ones(len(pad[0]), np.int32), np.zeros(len(shell[0]), np.int32)]
+    points, faces = _join(parts)
+    return points, faces, np.concatenate(kinds)
+
+
+def _earrings() -> tuple[FloatArray, IntArray]:
+    t = 2 * np.pi * np.arange(24) / 24
+    parts = []
+    for sign in (-1, 1):
+        path = np.stack([np.full(24, sign * 0.99), 6.72 + 0.12 * np.sin(t), 0.32 + 0.09 * np.cos(t)], 1)
+        parts.append(_pipe(path, 0.02, closed=True))
+    return _join(parts)
+
+
+def _beanie() -> tuple[FloatArray, IntArray, IntArray]:
+    rings = []
+    kinds = []
+    t = 2 * np.pi * np.arange(48) / 48
+    profile = ((0.0, 1.0, 1), (0.02, 1.06, 1), (0.28, 1.06, 1), (0.30, 0.99, 1), (0.31, 1.0, 0),
+               (0.55, 0.97, 0), (0.80, 0.86, 0), (0.98, 0.66, 0), (1.08, 0.38, 0),
+               (1.11, 0.05, 0))  # fmt: skip
+    for height, r, kind in profile:
+        lean = 0.30 * (1 - min(height, 1.0))
+        y = 7.62 + height + lean * 0.55 * np.cos(t)
+        rings.append(np.stack([1.02 * r * np.sin(t), y, 0.22 + 1.22 * r * np.cos(t)], 1).astype(np.float32))
+        kinds.append(np.full(48, kind, np.int32))
+    points, faces = _tube(rings, closed_along=False)
+    return points, faces, np.concatenate(kinds)
+
+
+@lru_cache(maxsize=16)
+def build(name: str) -> tuple[tuple[int, Proxy], ...]:
+    """Meshes of one thing as (material, proxy).
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if name in ("glasses_round", "glasses_square"):
+        return ((FRAME, _bind(*_glasses(name.endswith("square")), rigid=True)),)
+    if name == "earrings":
+        return ((FRAME, _bind(*_earrings(), rigid=True)),)
+    if name in ("headphones", "beanie"):
+        points, faces, kinds = _headphones() if name == "headphones" else _beanie()
+        proxy = _bind(points, faces, rigid=True)
+        proxy.part = kinds
+        return ((HAIR_GEAR, proxy),)
+    raise ValueError(f"no accessory named {name!r}; known are {', '.join(GEAR)}")
