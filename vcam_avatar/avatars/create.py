@@ -1,0 +1,312 @@
+"""A picture becomes an avatar's folder."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vcam_avatar.avatars.analysis import PictureAnalyser, PictureAnalysis, eye_mouth_px
+from vcam_avatar.avatars.background import make_background
+from vcam_avatar.avatars.face_shape import STANDARD_FACE
+from vcam_avatar.avatars.format import (
+    LAYERS_FOLDER,
+    MASK_FILE,
+    PICTURE_FILE,
+    THUMBNAIL_FILE,
+    Avatar,
+    check_name,
+    load_avatar,
+    read_png,
+    user_avatars_dir,
+    write_avatar,
+    write_png,
+)
+from vcam_avatar.avatars.keypoints import KEYPOINTS_FILE, Keypoints, make_keypoints, write_keypoints
+from vcam_avatar.avatars.layers import load_layers, save_layers
+from vcam_avatar.avatars.layers_build import build_layers
+from vcam_avatar.avatars.pictures import Picture, read_picture
+from vcam_avatar.avatars.points_file import draw_points, read_points_file, write_points_file
+from vcam_avatar.avatars.settings import SETTINGS_FILE, AvatarSettings, BackgroundSettings, write_settings
+from vcam_avatar.errors import AvatarDataError
+from vcam_avatar.media import ByteArray, Size
+
+WORK_PX = 1440
+"""Longest side of a stored picture."""
+_LEAST_PX = 64
+_GOOD_FACE_PX = 60.0
+"""Eye-mouth distance worth having; a smaller face in a large file is cut out of it."""
+_BEHIND = (128, 128, 128)
+"""Colour that analysis sees behind cut-outs."""
+THUMBNAIL_SIZE = Size(320, 180)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What ``create_avatar`` made."""
+
+    folder: Path
+    notes: tuple[str, ...]
+    """What was not found or looks doubtful, each a sentence with what to do."""
+
+
+def name_from(path: Path) -> str:
+    """A folder name made of a file's name."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_")[:64]
+    return name or "avatar"
+
+
+def create_avatar(
+    picture_path: Path,
+    name: str = "",
+    *,
+    points_path: Path | None = None,
+    settings: AvatarSettings | None = None,
+    folder: Path | None = None,
+    replace: bool = False,
+    analyser: PictureAnalyser | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Created:
+    """Make an avatar of a picture.
+
+    Args:
+        picture_path: any picture file.
+        name: folder name; by default from the file's name.
+        points_path: points placed by hand, in pixels of the upright picture file.
+        settings: for ``avatar.toml``; by default the name, and green behind cut-outs.
+        folder: where to put the avatar's folder; by default the user's avatars.
+        replace: overwrite an avatar of that name.
+        analyser: to be used again for many pictures.
+        progress: told what is going on.
+
+    Raises:
+        MediaError: the picture cannot be read.
+        AvatarDataError: nobody is found, the name is taken or the folder cannot be written.
+    """
+    name = check_name(name or name_from(picture_path))
+    root = folder or user_avatars_dir()
+    target = root / name
+    if target.exists() and not replace:
+        raise AvatarDataError(f"there is an avatar {name} already; choose another --name or use --replace")
+    progress("reading the picture")
+    picture, keypoints, mask, notes = analyse_file(picture_path, points_path, analyser, progress)
+    if settings is None:
+        background = BackgroundSettings(kind="keep" if picture.alpha is None else "colour")
+        settings = AvatarSettings(name=name, background=background)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root, prefix=".new-") as scratch:
+            fresh = Path(scratch) / name
+            if picture.alpha is None:
+                write_avatar(fresh, settings, picture.bgr, keypoints, mask)
+            else:
+                write_avatar(fresh, settings, np.dstack([picture.bgr, picture.alpha]), keypoints)
+            progress("taking the picture apart")
+            make_layers(fresh)
+            make_thumbnail(fresh)
+            _put(fresh, target)
+    except OSError as exc:
+        raise AvatarDataError(f"avatar {name} cannot be written to {root}: {exc}") from exc
+    return Created(target, notes)
+
+
+def _put(fresh: Path, target: Path) -> None:
+    """Move a finished folder into place; the old one disappears only when the new one is there."""
+    if target.exists():
+        old = fresh.parent / "old"
+        target.rename(old)
+        try:
+            fresh.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        fresh.rename(target)
+
+
+def analyse_file(
+    path: Path,
+    points_path: Path | None,
+    analyser: PictureAnalyser | None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Picture, Keypoints, ByteArray, tuple[str, ...]]:
+    """Read a picture and find the person: picture, points in its pixels, mask, notes."""
+    whole = _checked(read_picture(path), path)
+    picture = whole.reduced(WORK_PX)
+    analyser = analyser or PictureAnalyser()
+    if points_path is not None:
+        height, width = whole.bgr.shape[:2]
+        given = read_points_file(points_path, Size(width, height))
+        scale = picture.bgr.shape[0] / height
+        points, face = given.points_px.copy(), given.face_px * scale
+        points[:, :2] *= scale
+        progress("finding the person's outline")
+        mask = picture.alpha
+        if mask is None:
+            mask = analyser.mask(picture.bgr, points, face)
+        analysis = PictureAnalysis(points, face, mask, ())
+    else:
+        progress("finding face, body and hands")
+        analysis = analyser.analyse(picture.over(_BEHIND), picture.alpha)
+        closer = _closer(whole, picture, analysis)
+        if closer is not None:
+            picture = closer
+            analysis = analyser.analyse(picture.over(_BEHIND), picture.alpha)
+    size = Size(picture.bgr.shape[1], picture.bgr.shape[0])
+    keypoints = make_keypoints(size, analysis.points_px, analysis.face_px, str(path))
+    return picture, keypoints, analysis.mask, whole.notes + analysis.notes
+
+
+def _checked(picture: Picture, path: Path) -> Picture:
+    height, width = picture.bgr.shape[:2]
+    if min(height, width) < _LEAST_PX:
+        raise AvatarDataError(
+            f"{path} is {width}x{height}; at least {_LEAST_PX} pixels a side are needed, 720 look good"
+        )
+    if picture.alpha is not None and not (picture.alpha > 127).any():
+        raise AvatarDataError(f"{path} is wholly transparent; save it with the person visible")
+    return picture
+
+
+def _closer(whole: Picture, picture: Picture, analysis: PictureAnalysis) -> Picture | None:
+    """The part of the file around a small person at a better resolution, or None."""
+    factor = whole.bgr.shape[0] / picture.bgr.shape[0]
+    span = eye_mouth_px(analysis.face_px)
+    if span >= _GOOD_FACE_PX or factor < 1.3:
+        return None
+    gain = min(factor, _GOOD_FACE_PX / span)
+    height, width = picture.bgr.shape[:2]
+    eyes = analysis.face_px[36:48].mean(0)
+    # Room for the hair, arms to the sides and the body down to the hips.
+    box = np.array([eyes[0] - 15 * span, eyes[1] - 6 * span, eyes[0] + 15 * span, eyes[1] + 14 * span])
+    known = analysis.points_px[analysis.points_px[:, 2] > 0.3, :2]
+    box[:2] = np.minimum(box[:2], known.min(0) - span)
+    box[2:] = np.maximum(box[2:], known.max(0) + span)
+    left, top, right, bottom = np.clip(box, 0, [width, height, width, height]) * factor
+    part = whole.cropped(int(left), int(top), int(right), int(bottom))
+    longest = max(part.bgr.shape[:2]) * gain / factor
+    return part.reduced(min(WORK_PX, round(longest)))
+
+
+def make_layers(folder: Path) -> None:
+    """Build and store the layers of an avatar's folder anew."""
+    avatar = load_avatar(folder)
+    picture = avatar.picture_bgr
+    if not avatar.has_background:
+        picture = np.dstack([picture, avatar.person_alpha])
+    layers = build_layers(picture, avatar.points_px, avatar.face_px, avatar.person_alpha)
+    shutil.rmtree(folder / LAYERS_FOLDER, ignore_errors=True)
+    save_layers(folder / LAYERS_FOLDER, layers)
+
+
+def make_thumbnail(folder: Path) -> None:
+    """Store a small still of the avatar as it will be framed."""
+    avatar = load_avatar(folder)
+    plate = load_layers(avatar.layers_folder).background_bgr
+    write_png(folder / THUMBNAIL_FILE, still(avatar, THUMBNAIL_SIZE, plate))
+
+
+def still(avatar: Avatar, size: Size, plate_bgr: ByteArray | None) -> ByteArray:
+    """The unmoved picture in its frame: uint8 ``(H, W, 3)``."""
+    # Twice the size, then averaged: view matrices sample single pixels.
+    large = Size(size.width_px * 2, size.height_px * 2)
+    behind = make_background(avatar, large, plate_bgr)
+    view = avatar.view(large)
+    frame = (large.width_px, large.height_px)
+    weight = avatar.person_alpha.astype(np.float32) / 255
+    if avatar.has_background and avatar.settings.background.kind == "keep":
+        weight = np.ones_like(weight)
+    ink = cv2.warpAffine(avatar.picture_bgr * weight[..., None], view, frame, flags=cv2.INTER_LINEAR)
+    cover = cv2.warpAffine(weight, view, frame, flags=cv2.INTER_LINEAR)[..., None]
+    image = np.asarray(ink + behind * (1 - cover) + 0.5, np.uint8)
+    if avatar.settings.mirror:
+        image = np.asarray(cv2.flip(image, 1), np.uint8)
+    small = cv2.resize(image, (size.width_px, size.height_px), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
+
+
+def write_template(picture_path: Path, target: Path) -> Path:
+    """Write a points file for a picture, with what can be found already, and a picture beside it.
+
+    Returns:
+        The picture with the points drawn on it.
+
+    Raises:
+        MediaError: the picture cannot be read.
+        AvatarDataError: it is too small, or the files cannot be written.
+    """
+    picture = _checked(read_picture(picture_path), picture_path)
+    height, width = picture.bgr.shape[:2]
+    small = picture.reduced(WORK_PX)
+    scale = height / small.bgr.shape[0]
+    try:
+        analysis = PictureAnalyser().analyse(small.over(_BEHIND), small.alpha)
+        points, face = analysis.points_px.copy(), analysis.face_px * scale
+        points[:, :2] *= scale
+    except AvatarDataError:
+        # Nothing found: a standard person in the middle to start from.
+        from vcam_avatar.avatars.analysis import shoulders_below
+
+        face = (STANDARD_FACE * 0.09 * height + [width / 2, 0.25 * height]).astype(np.float32)
+        points = shoulders_below(face)
+    drawn = target.with_suffix(".png")
+    try:
+        write_points_file(target, points, face, Size(width, height))
+        write_png(drawn, draw_points(picture.over(_BEHIND), points, face))
+    except OSError as exc:
+        raise AvatarDataError(f"{target} cannot be written: {exc}") from exc
+    return drawn
+
+
+def repair_avatar(folder: Path, analyser: PictureAnalyser | None = None) -> tuple[str, ...]:
+    """Make again whatever is missing or damaged in an avatar's folder, from its picture.
+
+    Returns:
+        What was done, a sentence each; empty when nothing was wrong.
+
+    Raises:
+        AvatarDataError: the picture itself is gone or damaged, or ``avatar.toml`` has errors that only
+            its author can correct.
+    """
+    done = []
+    if not (folder / SETTINGS_FILE).is_file():
+        write_settings(folder / SETTINGS_FILE, AvatarSettings(name=folder.name))
+        done.append(f"{SETTINGS_FILE} was written with default settings")
+    try:
+        avatar = load_avatar(folder)
+    except AvatarDataError as broken:
+        picture = read_png(folder / PICTURE_FILE)
+        if picture.ndim != 3:
+            raise AvatarDataError(
+                f"{folder / PICTURE_FILE} is not a colour picture; create it again"
+            ) from broken
+        cut_out = picture.shape[2] == 4 and int(picture[..., 3].min()) < 255
+        alpha = np.ascontiguousarray(picture[..., 3]) if cut_out else None
+        seen = Picture(np.ascontiguousarray(picture[..., :3]), alpha)
+        analysis = (analyser or PictureAnalyser()).analyse(seen.over(_BEHIND), alpha)
+        size = Size(picture.shape[1], picture.shape[0])
+        keypoints = make_keypoints(size, analysis.points_px, analysis.face_px, str(folder))
+        write_keypoints(folder / KEYPOINTS_FILE, keypoints)
+        if not cut_out:
+            write_png(folder / MASK_FILE, analysis.mask)
+        done.append("points and mask were found anew in the picture")
+        avatar = load_avatar(folder)
+    try:
+        layers = load_layers(avatar.layers_folder)
+        shape = (layers.size.width_px, layers.size.height_px)
+        whole = (avatar.keypoints.size.width_px, avatar.keypoints.size.height_px)
+        damaged = bool(done) or abs(shape[0] / shape[1] - whole[0] / whole[1]) > 0.01
+    except AvatarDataError:
+        damaged = True
+    if damaged:
+        make_layers(folder)
+        done.append("the layers were built again")
+    if done or not (folder / THUMBNAIL_FILE).is_file():
+        make_thumbnail(folder)
+        done.append("the thumbnail was drawn again")
+    return tuple(done)
