@@ -171,6 +171,10 @@ class Follower:
             self._set_offsets(obs)
         self._poke(obs)
 
+    def camera_opened(self) -> None:
+        """The camera has frames again; from any thread."""
+        self._poked = None
+
     def leave(self, obs: Obs) -> None:
         """We end: give OBS its own offsets back."""
         self._give_back(obs)

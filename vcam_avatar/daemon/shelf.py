@@ -1,0 +1,117 @@
+"""The avatars at hand: loaded in the background, so that a switch never makes the picture wait."""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+from vcam_avatar.errors import AvatarDataError, AvatarError
+
+log = logging.getLogger(__name__)
+
+Prepared = TypeVar("Prepared")
+
+
+class Shelf(Generic[Prepared]):
+    """Prepares avatars on one thread of its own and keeps the most recently used ones."""
+
+    def __init__(
+        self,
+        names: Callable[[], Sequence[str]],
+        prepare: Callable[[str], Prepared],
+        capacity: int = 6,
+    ) -> None:
+        """
+        Args:
+            names: lists the avatars there are, in hotkey order; may read the disk.
+            prepare: makes one ready to be shown; may take seconds and raise ``AvatarError``.
+            capacity: how many are kept ready.
+        """
+        self._list = names
+        self._prepare = prepare
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._ready: OrderedDict[str, Future[Prepared]] = OrderedDict()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="shelf")
+        self.names: tuple[str, ...] = tuple(names())
+        """The avatars there are, in hotkey order."""
+
+    def get(self, name: str) -> Prepared:
+        """The avatar, prepared; waits for it.
+
+        Raises:
+            AvatarError: it cannot be made ready.
+        """
+        return self._future(name).result()
+
+    def want(self, name: str, then: Callable[[Prepared], None], fail: Callable[[AvatarError], None]) -> None:
+        """Call ``then`` with the avatar as soon as it is ready: at once if it is, else on the shelf's
+        thread."""
+
+        def done(future: Future[Prepared]) -> None:
+            if future.cancelled():
+                return
+            error = future.exception()
+            if error is None:
+                then(future.result())
+                return
+            self._forget(name, future)
+            if not isinstance(error, AvatarError):
+                log.error("avatar %s cannot be prepared", name, exc_info=error)
+                error = AvatarDataError(f"avatar {name} cannot be prepared ({error})")
+            fail(error)
+
+        self._future(name).add_done_callback(done)
+
+    def warm(self, around: str) -> None:
+        """Prepare the neighbours of an avatar, as far as there is room, for the next key press."""
+        if around not in self.names:
+            return
+        at, count = self.names.index(around), len(self.names)
+        for distance in range(1, self._capacity):
+            for step in (distance, -distance):
+                name = self.names[(at + step) % count]
+                with self._lock:
+                    full = len(self._ready) >= min(self._capacity, count)
+                    known = name in self._ready
+                if full:
+                    return
+                if not known:
+                    self._future(name)
+
+    def reload(self) -> None:
+        """List the avatars anew and prepare them anew when next wanted.
+
+        Raises:
+            AvatarError: the avatars cannot be listed; everything stays as it was.
+        """
+        names = tuple(self._list())
+        with self._lock:
+            self.names = names
+            for future in self._ready.values():
+                future.cancel()
+            self._ready.clear()
+
+    def close(self) -> None:
+        """Prepare nothing more."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def _future(self, name: str) -> "Future[Prepared]":
+        with self._lock:
+            future = self._ready.get(name)
+            if future is None or future.cancelled() or (future.done() and future.exception() is not None):
+                future = self._ready[name] = self._worker.submit(self._prepare, name)
+            self._ready.move_to_end(name)
+            while len(self._ready) > self._capacity:
+                oldest = next(iter(self._ready))
+                if not self._ready[oldest].done():
+                    break
+                del self._ready[oldest]
+            return future
+
+    def _forget(self, name: str, future: "Future[Prepared]") -> None:
+        with self._lock:
+            if self._ready.get(name) is future:
+                del self._ready[name]
