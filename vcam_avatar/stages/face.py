@@ -1,0 +1,252 @@
+"""The second generator: the sound of a unit + the avatar's face picture -> the speaking face."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcam_avatar.avatars.format import Avatar
+from vcam_avatar.inference.provider import Device
+from vcam_avatar.inference.session import load_network
+from vcam_avatar.media import (
+    FACE_ACTIONS,
+    ByteArray,
+    Expression,
+    FacePatch,
+    FloatArray,
+    Size,
+    UnitFeatures,
+    face_crop_matrix,
+)
+from vcam_avatar.stages.face_picture import (
+    CROP_PX,
+    MAP_PX,
+    MOUTH_WINDOW,
+    crop_feather,
+    cut_crop,
+    landmark_maps,
+    paint_patch,
+    seen_where_moved,
+    to_unit_crop,
+    window_weight,
+)
+
+MIN_PATCH_PX, MAX_PATCH_PX = 96, 384
+"""Sides of a face patch: finer than the frame shows is wasted, coarser would blur."""
+CLOSED_GAP = 0.07
+"""Lip gap over mouth width below which a picture's mouth counts as closed."""
+_EYES_ABOVE = 0.42
+"""Eyes and brows lie above this height of the unit crop, the moving mouth below."""
+
+_KEPT = [FACE_ACTIONS.index(name) for name in ("mouthSmileLeft", "mouthSmileRight")]
+_SMILE = _KEPT
+_MOUTH = [
+    n for n, name in enumerate(FACE_ACTIONS) if name.startswith(("mouth", "jaw", "tongue", "cheekPuff"))
+]
+_OPENING = [
+    FACE_ACTIONS.index(name)
+    for name in (
+        "jawOpen", "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPucker",
+        "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight", "tongueOut",
+    )
+]  # fmt: skip
+
+
+class Listener(Protocol):
+    """Sound -> expression; knows nothing of avatars."""
+
+    def reset(self, seed: int) -> None:
+        """Forget what was heard."""
+        ...
+
+    def listen(self, unit: UnitFeatures, muted: bool = False) -> Expression:
+        """Hear one more unit; return the face at its middle."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedFace:
+    """What is computed once per avatar and output size."""
+
+    source_bgr: ByteArray
+    """uint8 ``(S, S, 3)``: the picture's unit face crop at the patch's resolution."""
+    code: dict[str, NDArray[np.float32]]
+    """The identity code, as the decoder's inputs."""
+    rest: Expression
+    """What the picture itself shows of the actions that stay (its smile)."""
+    rest_whole: FloatArray
+    """float32 ``(80, 80, 6)``: the decoder's answer for ``rest``, taken off every answer."""
+    rest_mouth: FloatArray
+    """The same for the mouth's window."""
+    open_mouth: bool
+    """The picture's mouth is open: at rest the face is drawn with it closed."""
+    mouth_gain: float
+    smile: float
+    mouth_shown: bool
+    """False for avatars without a mouth: only eyes and brows move."""
+
+    @property
+    def side_px(self) -> int:
+        """Side of the patch."""
+        return len(self.source_bgr)
+
+
+class NeuralFaceGenerator:
+    """Draws an avatar's face with any expression from its one picture.
+
+    The networks say where each place of the new face lies in the picture and what has to be painted:
+    the inside of the mouth, lids. The patch is transparent where nothing moves, and a face at rest whose
+    picture has a closed mouth is transparent everywhere: idle looks exactly like the picture.
+    """
+
+    def __init__(self, listener: Listener, device: Device = "cpu") -> None:
+        """Load the networks.
+
+        Raises:
+            ModelError: missing or damaged.
+        """
+        self._listener = listener
+        self._encoder = load_network("face_encoder", device=device)
+        self._decoder = load_network("face_decoder", device=device)
+        self._feather = crop_feather(MAP_PX)
+        self._window_weight = window_weight()
+        self._window = np.array(MOUTH_WINDOW, np.float64)
+
+    def reset(self, seed: int) -> None:
+        """Forget what was heard."""
+        self._listener.reset(seed)
+
+    def listen(self, unit: UnitFeatures, muted: bool = False) -> Expression:
+        """Hear one more unit; return the face at its middle. ``muted`` closes the mouth."""
+        return self._listener.listen(unit, muted)
+
+    def prepare(self, avatar: Avatar, size: Size) -> PreparedFace:
+        """Cut out the face as large as frames of ``size`` show it, and work out the identity code."""
+        matrix = face_crop_matrix(avatar.face_px)
+        shown_px = float(np.hypot(matrix[0, 0], matrix[1, 0])) * float(avatar.view(size)[0, 0])
+        gains = avatar.settings.gains
+        return self.prepare_picture(
+            avatar.picture_bgr,
+            avatar.face_px,
+            round(shown_px),
+            mouth_gain=gains.mouth,
+            smile=gains.smile,
+        )
+
+    def prepare_picture(
+        self,
+        picture_bgr: ByteArray,
+        face_px: FloatArray,
+        side_px: int,
+        *,
+        mouth_gain: float = 1.0,
+        smile: float = 0.0,
+    ) -> PreparedFace:
+        """The same for a bare picture.
+
+        Args:
+            picture_bgr: uint8 ``(H, W, 3)``.
+            face_px: float ``(68, 2)`` iBUG-68 landmarks in its pixels.
+            side_px: side of the patch, kept within 96..384.
+            mouth_gain: 0 leaves the picture's mouth alone.
+        """
+        matrix = face_crop_matrix(face_px)
+        landmarks = to_unit_crop(face_px, matrix)
+        side = min(max(side_px + side_px % 2, MIN_PATCH_PX), MAX_PATCH_PX)
+        seen = cut_crop(picture_bgr, matrix, CROP_PX).astype(np.float32).transpose(2, 0, 1)[None] / 255
+        found = self._encoder.run({"picture": seen, "landmark_maps": landmark_maps(landmarks)[None]})
+        own = found.pop("actions")[0]
+        rest = np.zeros(len(FACE_ACTIONS), np.float32)
+        # A weak smile is as likely a mistake of the network.
+        rest[_KEPT] = np.clip(own[_KEPT].mean() - 0.1, 0, 0.7)
+        whole, mouth = self._maps(found, rest)
+        return PreparedFace(
+            source_bgr=np.ascontiguousarray(cut_crop(picture_bgr, matrix, side)),
+            code=found,
+            rest=rest,
+            rest_whole=whole,
+            rest_mouth=mouth,
+            open_mouth=lip_gap(landmarks) > CLOSED_GAP,
+            mouth_gain=mouth_gain,
+            smile=smile,
+            mouth_shown=mouth_gain > 0,
+        )
+
+    def draw(self, prepared: PreparedFace, expression: Expression) -> FacePatch:
+        """Draw the face.
+
+        Args:
+            expression: float32 ``(52,)``; 0 everywhere is the picture's own face, its mouth closed.
+
+        Returns:
+            A patch of ``prepared.side_px``, newly allocated.
+        """
+        side = prepared.side_px
+        patch = np.zeros((side, side, 4), np.uint8)
+        wanted = self._wanted(prepared, expression)
+        if not prepared.open_mouth and np.array_equal(wanted, prepared.rest):
+            patch[..., :3] = prepared.source_bgr
+            return FacePatch(patch)
+        whole, mouth = self._maps(prepared.code, wanted)
+        self._take_off_rest(prepared, whole, mouth)
+        alpha = seen_where_moved(whole, mouth, self._window_weight, side) * self._feather
+        if not prepared.mouth_shown:
+            alpha[round(_EYES_ABOVE * MAP_PX) :] = 0
+        paint_patch(
+            prepared.source_bgr,
+            whole,
+            mouth,
+            self._window_weight,
+            np.ascontiguousarray(alpha, np.float32),
+            self._window,
+            1.0,
+            patch,
+        )
+        return FacePatch(patch)
+
+    def _wanted(self, prepared: PreparedFace, expression: Expression) -> Expression:
+        wanted = np.array(expression, np.float32)
+        wanted[_OPENING] *= prepared.mouth_gain
+        if not prepared.mouth_shown:
+            wanted[_MOUTH] = 0
+        else:
+            wanted[_SMILE] += prepared.smile
+        return np.asarray(np.clip(wanted + prepared.rest, 0, 1), np.float32)
+
+    def _maps(
+        self, code: dict[str, NDArray[np.float32]], expression: Expression
+    ) -> tuple[FloatArray, FloatArray]:
+        found = self._decoder.run({**code, "expression": expression[None]})
+        return _for_painting(found["whole"]), _for_painting(found["mouth"])
+
+    def _take_off_rest(self, prepared: PreparedFace, whole: FloatArray, mouth: FloatArray) -> None:
+        """Make rest mean no change: in the whole picture, or above the mouth when that must be closed."""
+        rows = round(_EYES_ABOVE * MAP_PX) if prepared.open_mouth else MAP_PX
+        whole[:rows, :, :2] -= prepared.rest_whole[:rows, :, :2]
+        whole[:rows, :, 2] = _less(whole[:rows, :, 2], prepared.rest_whole[:rows, :, 2])
+        if not prepared.open_mouth:
+            mouth[..., :2] -= prepared.rest_mouth[..., :2]
+            mouth[..., 2] = _less(mouth[..., 2], prepared.rest_mouth[..., 2])
+
+
+def lip_gap(landmarks: FloatArray) -> float:
+    """Opening of the lips over the width of the mouth, from 68 landmarks."""
+    gap = np.linalg.norm(landmarks[[61, 62, 63]] - landmarks[[67, 66, 65]], axis=1).mean()
+    width = float(np.linalg.norm(landmarks[64] - landmarks[60]))
+    return float(gap) / max(width, 1e-6)
+
+
+def _for_painting(maps: NDArray[np.float32]) -> FloatArray:
+    """``(1, 6, M, M)`` -> ``(M, M, 6)`` with colours in 0..255."""
+    turned = np.ascontiguousarray(maps[0].transpose(1, 2, 0))
+    turned[..., 3:] *= 255
+    return turned
+
+
+def _less(logit: FloatArray, rest: FloatArray) -> FloatArray:
+    """Logit of the paint that rest does not have: ``p (1 - rest)``."""
+    paint = 1 / (1 + np.exp(-logit)) * (1 - 1 / (1 + np.exp(-rest)))
+    paint = np.clip(paint, 1e-4, 1 - 1e-4)
+    result: FloatArray = np.log(paint / (1 - paint)).astype(np.float32)
+    return result

@@ -1,0 +1,105 @@
+"""The factory's face samples, unpacked into arrays for training."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vcam_avatar.errors import MediaError
+from vcam_avatar.factory.faces import CROP_PX, FLOW_STEP_PX, SIZE_PX
+from vcam_avatar.factory.scene import sample_background
+from vcam_avatar.factory.shards import Sample, ShardFolder
+from vcam_avatar.factory.truth import PARTS
+from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.stages import face_picture
+from vcam_avatar.training.face_data import FaceSet
+
+_log = logging.getLogger(__name__)
+
+_INSIDE = [PARTS.index(name) for name in ("mouth_inside", "teeth", "tongue")]
+_EYEBALL = [PARTS.index(name) for name in ("eye_white", "iris")]
+_THIN = np.ones((3, 3), np.uint8)
+HELD_OUT_EVERY = 20
+"""One in so many people is never trained on, by sample number."""
+
+
+def is_held_out(key: str) -> bool:
+    """Whether the sample ``key`` is kept for measuring."""
+    return int(key) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+
+
+def load_faces(folder: Path, limit: int) -> tuple[FaceSet, FaceSet]:
+    """Read up to ``limit`` people.
+
+    Returns:
+        Those to train on, and those never trained on.
+
+    Raises:
+        MediaError: no samples, or samples of another size.
+    """
+    shards = ShardFolder(folder)
+    keys = shards.keys[:limit]
+    held_out = [key for key in keys if is_held_out(key)]
+    train = [key for key in keys if not is_held_out(key)]
+    return _unpack(shards, train), _unpack(shards, held_out)
+
+
+def load_held_out(folder: Path, limit: int) -> FaceSet:
+    """Read up to ``limit`` of the people never trained on."""
+    shards = ShardFolder(folder)
+    return _unpack(shards, [key for key in shards.keys if is_held_out(key)][:limit])
+
+
+def _unpack(shards: ShardFolder, keys: list[str]) -> FaceSet:
+    if not keys:
+        raise MediaError(f"too few faces in {shards.folder}: make more")
+    if CROP_PX != face_picture.CROP_PX:
+        raise MediaError(f"faces are {CROP_PX} px, the network sees {face_picture.CROP_PX} px")
+    first = _sample_arrays(shards.read(keys[0]))
+    arrays = {name: np.zeros((len(keys), *value.shape), value.dtype) for name, value in first.items()}
+    for row, key in enumerate(keys):
+        for name, value in _sample_arrays(shards.read(key)).items():
+            arrays[name][row] = value
+    return FaceSet(**arrays, margin_px=(SIZE_PX - CROP_PX) // 2)
+
+
+def _sample_arrays(sample: Sample) -> dict[str, Any]:
+    count = len(sample.arrays["actions"])
+    rng = np.random.default_rng(int(sample.key))
+    background = sample_background(rng, SIZE_PX, SIZE_PX)
+    pictures = np.stack([_over(sample.pictures[str(k)], background) for k in range(count)])
+    parts = sample.arrays["parts"]
+    valid = np.unpackbits(sample.arrays["valid"], axis=2, count=SIZE_PX).astype(bool)
+    # The background stands still: where both pictures show it, it is seen in both.
+    valid |= (parts[1:] == 0) & (parts[:1] == 0)
+    # Contours one sample wide are seen well enough; painting them would blur them.
+    visible = np.stack([cv2.morphologyEx(v.astype(np.uint8) * 255, cv2.MORPH_CLOSE, _THIN) for v in valid])
+    gaze = sample.arrays["gaze"]
+    turned = np.hypot(*(gaze[1:] - gaze[:1]).T) > 0.01
+    unsure = np.isin(parts[1:], _EYEBALL) & turned[:, None, None]
+    in_crop = (sample.arrays["landmarks"] - (SIZE_PX - CROP_PX) / 2) / CROP_PX
+    landmarks = _mended(in_crop.astype(np.float32))
+    return {
+        "pictures": pictures,
+        "actions": sample.arrays["actions"].astype(np.float32),
+        "landmarks": landmarks,
+        "flow": (sample.arrays["flow"] * (FLOW_STEP_PX / CROP_PX)).astype(np.float16),
+        "visible": visible,
+        "inside": np.isin(parts[1:], _INSIDE).astype(np.uint8) * 255,
+        "unsure": unsure.astype(np.uint8) * 255,
+    }
+
+
+def _mended(landmarks: FloatArray) -> FloatArray:
+    """The middle of the lower lip's inner edge from its neighbours: lips touch, the mesh takes the upper."""
+    landmarks[:, 66] = (landmarks[:, 65] + landmarks[:, 67]) / 2
+    landmarks[:, 66] += 0.6 * (landmarks[:, 57] - (landmarks[:, 56] + landmarks[:, 58]) / 2)
+    return landmarks
+
+
+def _over(rgba: ByteArray, background_rgb: ByteArray) -> ByteArray:
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    mixed = rgba[..., :3] * alpha + background_rgb * (1 - alpha)
+    return np.ascontiguousarray(np.rint(mixed).astype(np.uint8)[..., ::-1])
