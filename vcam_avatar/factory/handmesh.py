@@ -121,12 +121,10 @@ def build_hand_mesh(model: HumanModel, skins: list[Path]) -> dict[str, Any]:
     for index, name in enumerate(BONES[2:], 2):
         columns[:, index] = model.weights[:, model.bone[f"{name}.L"]]
     faces, texture = model.faces["body"]
-    chosen = (columns.sum(1)[faces] > 0.5).all(1)
+    chosen = np.asarray((columns.sum(1)[faces] > 0.5).all(1))
     faces, texture = faces[chosen], texture[chosen]
-    used, faces = np.unique(faces, return_inverse=True)
-    used_uv, texture = np.unique(texture, return_inverse=True)
-    faces = faces.reshape(-1, 3).astype(np.int32)
-    texture = texture.reshape(-1, 3).astype(np.int32)
+    used, faces = _renumber(faces)
+    used_uv, texture = _renumber(texture)
     vertices = canonical(body[used])
     index, weight = top_weights(columns[used], 4)
     uv = model.uv[used_uv]
@@ -163,6 +161,11 @@ def build_hand_mesh(model: HumanModel, skins: list[Path]) -> dict[str, Any]:
         "occlusion": occlusion,
         "detail": _detail(skins),
     }
+
+
+def _renumber(faces: IntArray) -> tuple[IntArray, IntArray]:
+    used, inverse = np.unique(faces, return_inverse=True)
+    return used.astype(np.int32), inverse.reshape(-1, 3).astype(np.int32)
 
 
 def _sphere(count: int) -> FloatArray:

@@ -44,6 +44,19 @@ _SEEN = 0.3
 """Confidence above which an avatar's keypoint is believed."""
 
 
+_SHOULDERS, _ELBOWS, _WRISTS, _HANDS = ([arm[part] for arm in ARMS] for part in range(4))
+_OUTWARD = np.array([-1.0, 1.0], np.float32)
+_CHILDREN = np.array(FINGERS)
+_PARENTS = np.concatenate([np.zeros((len(FINGERS), 1), int), _CHILDREN[:, :-1]], 1)
+_FINGER_LIMITS = np.array(
+    [
+        [finger_limits()[int(p), int(c)] for p, c in zip(*pair, strict=True)]
+        for pair in zip(_PARENTS, _CHILDREN, strict=True)
+    ],
+    np.float32,
+)[..., None]
+
+
 @dataclass(frozen=True, slots=True)
 class Gains:
     """The user's wishes; 1 is as predicted, 0 is the picture's own pose."""
@@ -56,9 +69,9 @@ class Gains:
     """Arm and hand motion, on top of ``liveliness``."""
 
 
-def _shorten(vector: NDArray[Any], longest: float) -> NDArray[Any]:
+def _shorten(vector: NDArray[Any], longest: float | FloatArray) -> NDArray[Any]:
     """``vector`` (..., 2), no longer than ``longest``."""
-    length = np.linalg.norm(vector, axis=-1, keepdims=True)
+    length = np.sqrt(np.einsum("...d,...d->...", vector, vector))[..., None]
     return np.asarray(vector * (longest / np.maximum(length, longest)))
 
 
@@ -92,28 +105,22 @@ def limit_pose(pose: FloatArray) -> FloatArray:
     for shoulder in (RIGHT_SHOULDER, LEFT_SHOULDER):
         shift = xy[..., shoulder, :] - neck - rest[shoulder]
         xy[..., shoulder, :] += _shorten(shift, MAX_SHOULDER_SHIFT) - shift
-    fingers = finger_limits()
-    for shoulder, elbow, wrist, hand in ARMS:
-        old_hand = xy[..., hand : hand + HAND_POINTS, :].copy()
-        # Directions of the bones as given; then joined up again from the shoulder outwards.
-        upper = _shorten(xy[..., elbow, :] - xy[..., shoulder, :], UPPER_ARM)
-        fore = _shorten(xy[..., wrist, :] - xy[..., elbow, :], FOREARM)
-        outward = 1.0 if rest[shoulder, 0] > 0 else -1.0
-        across = (xy[..., shoulder, 0] + upper[..., 0] - neck[..., 0]) * outward
-        upper[..., 0] += outward * np.maximum(0, -MAX_CROSSING - across)
-        upper = _shorten(upper, UPPER_ARM)
-        xy[..., elbow, :] = xy[..., shoulder, :] + upper
-        xy[..., wrist, :] = xy[..., elbow, :] + fore
-        new_hand = old_hand - old_hand[..., :1, :]
-        new_hand = _rotate(new_hand, _excess_bend(fore, new_hand[..., 9, :]))
-        moved = new_hand.copy()
-        for finger in FINGERS:
-            parent = 0
-            for point in finger:
-                bone = _shorten(new_hand[..., point, :] - new_hand[..., parent, :], fingers[parent, point])
-                moved[..., point, :] = moved[..., parent, :] + bone
-                parent = point
-        xy[..., hand : hand + HAND_POINTS, :] = xy[..., wrist : wrist + 1, :] + moved
+    # Directions of the bones as given; then joined up again from the shoulder outwards, both arms at once.
+    hands = np.stack([xy[..., h : h + HAND_POINTS, :] for h in _HANDS], -3)
+    upper = _shorten(xy[..., _ELBOWS, :] - xy[..., _SHOULDERS, :], UPPER_ARM)
+    fore = _shorten(xy[..., _WRISTS, :] - xy[..., _ELBOWS, :], FOREARM)
+    across = (xy[..., _SHOULDERS, 0] + upper[..., 0] - neck[..., None, 0]) * _OUTWARD
+    upper[..., 0] += _OUTWARD * np.maximum(0, -MAX_CROSSING - across)
+    upper = _shorten(upper, UPPER_ARM)
+    xy[..., _ELBOWS, :] = xy[..., _SHOULDERS, :] + upper
+    xy[..., _WRISTS, :] = xy[..., _ELBOWS, :] + fore
+    shape = hands - hands[..., :1, :]
+    shape = _rotate(shape, _excess_bend(fore, shape[..., 9, :]))
+    chains = _shorten(shape[..., _CHILDREN, :] - shape[..., _PARENTS, :], _FINGER_LIMITS)
+    shape[..., _CHILDREN, :] = np.cumsum(chains, -2)
+    hands = xy[..., _WRISTS, None, :] + shape
+    for side, hand in enumerate(_HANDS):
+        xy[..., hand : hand + HAND_POINTS, :] = hands[..., side, :, :]
     return out
 
 
@@ -210,6 +217,12 @@ class Retargeter:
         palm = longest([(h, h + 9) for _, _, _, h in ARMS])
         palm = float(np.clip(palm, 0.24 * unit, 0.42 * unit))
         return {arm[0]: (upper / UPPER_ARM, fore / FOREARM, palm / PALM) for arm in ARMS}
+
+    @property
+    def bone_lengths_px(self) -> tuple[float, float, float]:
+        """Full lengths in picture pixels of upper arm, forearm and palm (wrist to middle knuckle)."""
+        upper, fore, palm = self._bones[LEFT_SHOULDER]
+        return upper * UPPER_ARM, fore * FOREARM, palm * PALM
 
     def to_pixels(self, pose: FloatArray) -> FloatArray:
         """Where the avatar's keypoints are in this pose.

@@ -1,0 +1,153 @@
+"""Picture processing for the layers: filling holes, soft masks, colours."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vcam_avatar.media import FloatArray
+
+Mask = NDArray[np.bool_]
+
+
+def smooth(x: Any, low: float, high: float) -> FloatArray:
+    """0 below ``low``, 1 above ``high``, smooth between; ``low`` may be the larger."""
+    t = np.clip((np.asarray(x, np.float32) - low) / (high - low), 0, 1)
+    out: FloatArray = t * t * (3 - 2 * t)
+    return out
+
+
+def grow(mask: Mask, radius_px: float) -> Mask:
+    """The mask and what lies within ``radius_px`` of it; negative shrinks."""
+    radius = round(abs(radius_px))
+    if radius == 0:
+        return mask
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    change = cv2.dilate if radius_px > 0 else cv2.erode
+    return np.asarray(change(mask.astype(np.uint8), kernel) > 0)
+
+
+def blur(mask: Any, sigma_px: float) -> FloatArray:
+    """Gaussian blur as float32."""
+    return np.asarray(cv2.GaussianBlur(np.asarray(mask, np.float32), (0, 0), sigma_px), np.float32)
+
+
+def polygon(points: Any, shape: tuple[int, int]) -> Mask:
+    """Filled polygon in a picture of ``shape``."""
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillPoly(mask, [np.round(np.asarray(points)).astype(np.int32)], 1)
+    return mask > 0
+
+
+def largest_part(mask: Mask) -> Mask:
+    """The largest connected part."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    if count <= 2:
+        return mask
+    return np.asarray(labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
+
+
+def fill_smooth(picture: FloatArray, valid: Mask) -> FloatArray:
+    """Continue the valid pixels smoothly into the rest (pull-push pyramid), float32 like ``picture``."""
+    height, width = valid.shape
+    if min(height, width) <= 2 or bool(valid.all()) or not bool(valid.any()):
+        return np.asarray(picture, np.float32)
+    weight = valid.astype(np.float32)
+    small = ((width + 1) // 2, (height + 1) // 2)
+    colour = cv2.resize(picture.astype(np.float32) * weight[..., None], small, interpolation=cv2.INTER_AREA)
+    share = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
+    lower = fill_smooth(
+        np.asarray(colour / np.maximum(share, 1e-6)[..., None], np.float32), np.asarray(share > 1e-4)
+    )
+    upper = cv2.resize(cv2.GaussianBlur(lower, (0, 0), 1), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.where(valid[..., None], picture.astype(np.float32), upper).astype(np.float32)
+
+
+def add_grain(filled: FloatArray, hole: Mask, picture: FloatArray, sample: Mask) -> FloatArray:
+    """Give the filled ``hole`` the fine noise of the pixels in ``sample``."""
+    if int(sample.sum()) < 50:
+        return filled
+    fine = picture - cv2.GaussianBlur(picture, (0, 0), 2)
+    strength = min(6.0, float(np.median(np.abs(fine[sample]))) * 1.4)
+    noise = np.random.default_rng(0).normal(0, 1, hole.shape).astype(np.float32)
+    noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.8), np.float32)
+    noise *= strength / max(float(noise.std()), 1e-6)
+    return np.clip(filled + (noise * blur(hole, 2))[..., None], 0, 255).astype(np.float32)
+
+
+def continue_rows(picture: FloatArray, valid: Mask) -> FloatArray:
+    """Fill every row between its valid pixels by straight lines, then soften downwards."""
+    out = picture.astype(np.float32).copy()
+    columns = np.arange(picture.shape[1])
+    for y in range(picture.shape[0]):
+        known = np.nonzero(valid[y])[0]
+        hole = np.nonzero(~valid[y])[0]
+        if len(known) == 0 or len(hole) == 0:
+            continue
+        for channel in range(3):
+            out[y, hole, channel] = np.interp(columns[hole], known, picture[y, known, channel])
+    soft = cv2.GaussianBlur(out, (1, 9), 2)
+    return np.where(valid[..., None], picture, soft).astype(np.float32)
+
+
+def continue_cloth(
+    filled: FloatArray, picture: FloatArray, hole: Mask, source: Mask, sigma_px: float
+) -> FloatArray:
+    """Folds, seams and buttons above a hole go on in it: their fine part is mirrored down at its edge."""
+    height, width = hole.shape
+    rough = cv2.GaussianBlur(fill_smooth(picture, source), (0, 0), max(sigma_px, 1.0))
+    fine = np.where(source[..., None], picture - rough, 0).astype(np.float32)
+    rows = np.arange(height)[:, None]
+    last = np.maximum.accumulate(np.where(source & ~hole, rows, -1), 0)
+    edge = np.where(hole, last, rows)
+    # Far below the edge the mirror image would reach the collar: fold back again.
+    reach = max(8, int(0.22 * height))
+    depth = rows - edge
+    folded = edge - np.abs((depth + reach) % (2 * reach) - reach)
+    y = np.clip(folded, 0, height - 1)
+    x = np.broadcast_to(np.arange(width), hole.shape)
+    usable = hole & (last >= 0) & source[y, x]
+    weight = blur(usable, 2.0)[..., None]
+    return (filled + np.where(usable[..., None], fine[y, x] * weight, 0)).astype(np.float32)
+
+
+def nearest_colour(picture: FloatArray, valid: Mask) -> FloatArray:
+    """Every pixel outside ``valid`` takes the colour of its nearest valid pixel."""
+    if not bool(valid.any()):
+        return picture
+    _, label = cv2.distanceTransformWithLabels(
+        (~valid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    rows, columns = np.nonzero(valid)
+    table = np.zeros((int(label.max()) + 1, 3), np.float32)
+    table[label[rows, columns]] = picture[rows, columns]
+    return np.asarray(np.where(valid[..., None], picture, table[label]), np.float32)
+
+
+def guided(guide: FloatArray, mask: FloatArray, radius_px: int, epsilon: float) -> FloatArray:
+    """Edge-following smoothing of ``mask`` (He et al.), grey guide 0 to 255."""
+    size = (2 * radius_px + 1, 2 * radius_px + 1)
+
+    def mean(x: FloatArray) -> FloatArray:
+        return np.asarray(cv2.blur(x, size), np.float32)
+
+    mean_guide, mean_mask = mean(guide), mean(mask)
+    slope = (mean(guide * mask) - mean_guide * mean_mask) / (mean(guide * guide) - mean_guide**2 + epsilon)
+    offset = mean_mask - slope * mean_guide
+    return np.asarray(np.clip(mean(slope) * guide + mean(offset), 0, 1), np.float32)
+
+
+def distance_to_bone(grid: FloatArray, start: Any, end: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """For every pixel centre of ``grid`` (h, w, 2): distance to the segment, position along it (0 to 1
+    between the ends, beyond outside), and signed distance across (positive: right of start -> end when
+    it points down the picture and is seen from the front)."""
+    bone = np.asarray(end, np.float32) - np.asarray(start, np.float32)
+    length = max(float(np.hypot(*bone)), 1e-3)
+    axis = bone / length
+    offset = grid - np.asarray(start, np.float32)
+    along = offset @ axis
+    across = offset @ np.array([axis[1], -axis[0]], np.float32)
+    beyond = along - np.clip(along, 0, length)
+    distance = np.hypot(beyond, across).astype(np.float32)
+    return distance, (along / length).astype(np.float32), np.asarray(across, np.float32)

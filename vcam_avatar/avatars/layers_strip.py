@@ -1,0 +1,201 @@
+"""Arms as straightened strips: cut from the picture where they are seen, made up where they are not."""
+
+import cv2
+import numpy as np
+
+from vcam_avatar.avatars.layers import Strip
+from vcam_avatar.avatars.layers_fill import Mask, blur, fill_smooth, smooth
+from vcam_avatar.media import FloatArray
+
+_START, _END = -0.30, 1.22
+"""Rows of an upper arm's strip: from above the shoulder to below the elbow."""
+
+
+def cut_upper_arm(
+    picture: FloatArray,
+    alpha: FloatArray,
+    skin_bgr: FloatArray,
+    *,
+    shoulder: FloatArray,
+    elbow: FloatArray,
+    wrist: FloatArray,
+    side: float,
+    radius: float,
+    elbow_radius: float,
+    length_px: float,
+    lower: Mask,
+    seen: bool,
+) -> tuple[Strip, float]:
+    """Straighten the upper arm out of the picture.
+
+    Args:
+        picture: float32 ``(h, w, 3)`` BGR.
+        alpha: float32 ``(h, w)`` person.
+        skin_bgr: colour of skin in light.
+        shoulder: and ``elbow``, ``wrist``: pixels.
+        side: 1 when the arm lies right of the body in the picture, else -1.
+        radius: of the upper arm, pixels.
+        elbow_radius: of the arm at the elbow.
+        length_px: natural length of the upper arm.
+        lower: where forearm and hand cover the picture.
+        seen: False: the elbow is guessed; only the shoulder's surroundings are trusted.
+
+    Returns:
+        The strip, and where the sleeve ends (0 to 1 on the upper arm, 1 to 2 on the forearm).
+    """
+    bone = elbow - shoulder
+    seen_length = max(float(np.hypot(*bone)), 1.0)
+    axis = bone / seen_length
+    across = np.array([axis[1], -axis[0]])
+    half = 1.75 * radius
+    rows = max(8, round((_END - _START) * seen_length))
+    columns = max(8, round(2 * half))
+    t = (_START + (np.arange(rows) + 0.5) / rows * (_END - _START)).astype(np.float32)
+    c = ((np.arange(columns) + 0.5) / columns * 2 - 1).astype(np.float32) * half
+    map_x = shoulder[0] + t[:, None] * bone[0] + c[None] * across[0] - 0.5
+    map_y = shoulder[1] + t[:, None] * bone[1] + c[None] * across[1] - 0.5
+
+    def sample(image: FloatArray) -> FloatArray:
+        return np.asarray(
+            cv2.remap(image, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR,
+                      borderMode=cv2.BORDER_REPLICATE), np.float32,
+        )  # fmt: skip
+
+    colour, person = sample(picture), sample(alpha)
+    hidden = sample(lower.astype(np.float32)) > 0.3
+    outward = c[None] * (1.0 if across[0] * side > 0 else -1.0)
+    width = np.interp(t, [0.35, 0.95], [radius, elbow_radius]).astype(np.float32)[:, None]
+    inner = np.interp(t, [0.0, 0.3], [0.75, 0.96]).astype(np.float32)[:, None] * width
+    limit = np.interp(t, [0.0, 0.35, 0.6], [1.7, 1.6, 1.08]).astype(np.float32)[:, None] * width
+    trusted = (person > 0.9) & ~hidden & (outward > -inner) & (outward < limit) & (t[:, None] < 1.02)
+    if not seen:
+        trusted &= t[:, None] < 0.5
+    sleeve_end = _sleeve_end(trusted, colour, skin_bgr, t, c, radius, picture, elbow, wrist)
+    filled = fill_smooth(colour, trusted) if trusted.sum() > 30 else colour
+    keep = blur(trusted, 1.2)[..., None]
+    texture = np.where(trusted[..., None], colour * keep + filled * (1 - keep), filled)
+    # A made-up inner side lies in the shade of the arm.
+    shade = 1 - 0.16 * smooth(-outward, 0.55 * elbow_radius, 1.0 * elbow_radius) * (1 - keep[..., 0])
+    texture = texture * shade[..., None]
+    silhouette = _silhouette(person, outward, inner, limit, t, width, elbow_radius, seen_length, seen)
+    image = np.concatenate([np.clip(texture, 0, 255), silhouette[..., None] * 255], -1)
+    return Strip(np.rint(image).astype(np.uint8), _START, _END, half, length_px), sleeve_end
+
+
+def _silhouette(
+    person: FloatArray, outward: FloatArray, inner: FloatArray, limit: FloatArray, t: FloatArray,
+    width: FloatArray, elbow_radius: float, length: float, seen: bool,
+) -> FloatArray:  # fmt: skip
+    """Alpha of an upper arm: outside the person's own edge, inside a soft line, round at the elbow."""
+    rows = t[:, None] * length
+    own = person if seen else np.ones_like(person)
+    edge = own * smooth(outward + inner, 0.0, 0.22 * width.max()) * (1 - smooth(outward - limit, -1.5, 1.0))
+    # Where the picture hides it, the arm must have an edge all the same.
+    plain = 1 - smooth(np.abs(outward) - width, -1.5, 1.0)
+    near = smooth(t[:, None], 0.66, 0.9)
+    edge = edge * (1 - near) + np.maximum(np.minimum(edge, plain), plain * (1 - own)) * near
+    # Round end below the elbow.
+    below = np.maximum(rows - length, 0)
+    circle = 1 - smooth(np.hypot(below, outward) - 0.97 * elbow_radius, -1.5, 1.0)
+    last = smooth(t[:, None], 0.9, 1.0)
+    edge = np.where(rows > length, circle, edge * (1 - last) + plain * last)
+    # The shoulder belongs to the torso: fade in, the inner side later.
+    start = 0.02 + 0.2 * smooth(-outward, -0.4 * elbow_radius, 0.5 * elbow_radius)
+    out: FloatArray = np.clip(edge * smooth(t[:, None] - start, -0.16, 0.12), 0, 1).astype(np.float32)
+    return out
+
+
+def _sleeve_end(
+    trusted: Mask, colour: FloatArray, skin_bgr: FloatArray, t: FloatArray, c: FloatArray, radius: float,
+    picture: FloatArray, elbow: FloatArray, wrist: FloatArray,
+) -> float:  # fmt: skip
+    """Where cloth becomes skin along the middle of the arm: nearer to skin or to what covers the shoulder."""
+    middle = np.abs(c)[None] < 0.6 * radius
+    top = ((t > 0.05) & (t < 0.3))[:, None] & middle & trusted
+    if int(top.sum()) < 10:
+        return 1.5
+    cloth_bgr = np.median(colour[top], 0)
+
+    def place(pixels: FloatArray) -> FloatArray:
+        total = pixels.sum(-1, keepdims=True)
+        hue = np.log((pixels + 8) / (total + 24))
+        return np.concatenate([hue * 2.2, np.log(total + 30) * 0.55], -1)
+
+    skin, cloth = place(skin_bgr), place(cloth_bgr)
+    if float(np.linalg.norm(skin - cloth)) < 0.12:
+        return 0.0
+
+    def share_of_skin(pixels: FloatArray) -> float:
+        if len(pixels) < 5:
+            return float("nan")
+        where = place(pixels)
+        nearer = np.linalg.norm(where - skin, axis=1) < np.linalg.norm(where - cloth, axis=1)
+        return float(nearer.mean())
+
+    bins: list[tuple[float, float]] = []
+    for low in np.arange(0.1, 1.0, 0.1):
+        rows = (t >= low) & (t < low + 0.1)
+        bins.append((low + 0.05, share_of_skin(colour[rows[:, None] & middle & trusted])))
+    bone = wrist - elbow
+    height, width = picture.shape[:2]
+    for low in np.arange(0.05, 0.95, 0.1):
+        points = elbow + bone * (low + np.linspace(0, 0.1, 4)[:, None])
+        spread = np.array([bone[1], -bone[0]]) / max(float(np.hypot(*bone)), 1.0) * 0.35 * radius
+        grid = (points[:, None] + np.linspace(-1, 1, 7)[:, None] * spread).reshape(-1, 2).astype(int)
+        inside = (grid >= 0).all(1) & (grid[:, 0] < width) & (grid[:, 1] < height)
+        grid = grid[inside]
+        bins.append((1 + low + 0.05, share_of_skin(picture[grid[:, 1], grid[:, 0]])))
+    known = [(where, share) for where, share in bins if np.isfinite(share)]
+    # The best single cut: cloth before, skin after.
+    best, end = 1e9, 2.0
+    for cut in np.arange(0.0, 2.05, 0.1):
+        cost = sum(share if where < cut else 1 - share for where, share in known)
+        if cost < best - 1e-6:
+            best, end = cost, float(cut)
+    return end
+
+
+def cloth_sleeve(upper: Strip, end: float, fore_px: float, radius: float, palm_px: float) -> Strip:
+    """A sleeve for the forearm down to ``end`` (0 to 1), from the cloth of the upper arm."""
+    end = float(np.clip(end, 0.1, 0.97))
+    rows, columns = max(8, round((end + 0.3) * fore_px)), max(8, round(3 * radius))
+    half = 1.5 * radius
+    start = -0.3
+    source = upper.image_bgra[..., :3].astype(np.float32)
+    count = len(source)
+    first, last = (
+        int((0.35 - upper.start) / (upper.end - upper.start) * count),
+        int((0.92 - upper.start) / (upper.end - upper.start) * count),
+    )
+    cloth = source[max(first, 0) : max(last, first + 4)]
+    # Down the forearm the cloth is continued upside down from the elbow: no visible joint.
+    strip = np.concatenate([cloth[::-1], cloth])
+    t = start + (np.arange(rows) + 0.5) / rows * (end - start)
+    c = ((np.arange(columns) + 0.5) / columns * 2 - 1) * half
+    width = np.interp(t, [-0.3, 0, 0.3, 1.0], [0.98, 0.98, 0.95, 0.0]) * radius
+    width = np.maximum(width, np.interp(t, [0, 1.0], [0.98 * radius, 0.48 * palm_px]))
+    map_y = np.repeat((((t - start) / (end - start)) * (len(strip) - 1))[:, None], columns, 1)
+    u = np.clip(c[None] / np.maximum(width[:, None], 1), -1, 1) * 0.86 * radius / upper.half_width_px
+    map_x = (u + 1) / 2 * (strip.shape[1] - 1)
+    colour = cv2.remap(
+        strip,
+        map_x.astype(np.float32),
+        map_y.astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    across = np.abs(c)[None] / np.maximum(width[:, None], 1)
+    shade = 1.02 - 0.28 * smooth(across, 0.45, 1.0)
+    hem = smooth(t[:, None], end - 0.05, end - 0.045)
+    shade = shade * (1 - 0.10 * hem) * (1 - 0.12 * smooth(np.abs(t[:, None] - (end - 0.05)), 0.008, 0.0))
+    above = np.maximum(-t, 0)[:, None] * fore_px
+    round_top = np.hypot(above, c[None])
+    alpha = np.where(t[:, None] < 0, 1 - smooth(round_top, 0.98 * radius - 1.5, 0.98 * radius + 1), 1.0)
+    alpha = alpha * (1 - smooth(np.abs(c)[None] - width[:, None], -1.5, 1.0))
+    image = np.concatenate([np.clip(colour * shade[..., None], 0, 255), alpha[..., None] * 255], -1)
+    return Strip(np.rint(image).astype(np.uint8), start, end, half, fore_px)
+
+
+def empty_strip(length_px: float, half_width_px: float) -> Strip:
+    """Nothing but a length: the bare forearm comes from the hand mesh."""
+    return Strip(np.zeros((2, 2, 4), np.uint8), 0.0, 1.0, half_width_px, length_px)

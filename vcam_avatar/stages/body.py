@@ -1,0 +1,321 @@
+"""First generator: pose + avatar picture -> the avatar in that pose, with a face that does not speak yet."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vcam_avatar.avatars.format import Avatar
+from vcam_avatar.avatars.layers import ArmLayers, HandStyle, Layers, Strip
+from vcam_avatar.avatars.layers_build import avatar_layers
+from vcam_avatar.inference import Network, load_network
+from vcam_avatar.media import Body, ByteArray, FloatArray, Size, face_crop_matrix
+from vcam_avatar.resources import models_dir
+from vcam_avatar.stages.body_arm import ArmInSpace, FrameStrip, FrontOrder, HandTrack, place_arm
+from vcam_avatar.stages.body_background import make_background
+from vcam_avatar.stages.body_core import CoreMesh, build_core_mesh
+from vcam_avatar.stages.body_paint import HandPainter, Painted, Ramp, make_ramp, over
+from vcam_avatar.stages.hands import HandMesh, bone_matrices, forearm_matrix, load_hand_mesh
+from vcam_avatar.stages.pose_layout import ARMS
+from vcam_avatar.stages.pose_retarget import Gains, Retargeter
+from vcam_avatar.stages.raster import premultiply
+
+LIFT_MODEL = "hand_lift"
+_MARGIN = 0.12
+"""What is kept of the person beyond the frame, in frame heights: leaning brings it into view."""
+_FOREARM_PALMS = 2.25
+"""Length of the mesh's forearm in palm lengths."""
+_FOREARM_RADIUS = 0.40
+"""Greatest radius of the mesh's forearm in palm lengths."""
+_NEARER = 0.12
+"""How much larger a hand appears at the end of a forearm that points at the viewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Arm:
+    name: str
+    joints: tuple[int, int, int, int]
+    upper: FrameStrip
+    fore: FrameStrip
+    style: HandStyle
+    palm_px: float
+    width: float
+    """Thickness of the forearm over the mesh's own."""
+    ramp: Ramp
+    painter: HandPainter
+    sleeve_painter: HandPainter
+    track: HandTrack
+
+
+@dataclass(slots=True)
+class PreparedBody:
+    """One avatar at one output size. Holds the recent past of its hands: use it for one stream only."""
+
+    size: Size
+    retargeter: Retargeter
+    view: FloatArray
+    """``(2, 3)`` picture -> frame."""
+    background: ByteArray
+    core: CoreMesh
+    arms: dict[str, _Arm]
+    order: FrontOrder
+    images: tuple[ByteArray, ByteArray]
+    bent: FloatArray
+    scratch: ByteArray
+    turn: int = 0
+
+    def reset(self) -> None:
+        """Forget how the hands moved."""
+        for arm in self.arms.values():
+            arm.track.reset()
+
+
+class BodyGenerator:
+    """Skinned layers for head and torso, straightened strips for arms, a mesh for forearms and hands."""
+
+    def __init__(self, lift: Network | None = None, mesh: HandMesh | None = None) -> None:
+        """Load the networks.
+
+        Args:
+            lift: hand points -> joint angles; by default the shipped one.
+            mesh: the hand; by default the shipped one.
+
+        Raises:
+            ModelError: a file is missing or damaged.
+        """
+        self._lift = lift or load_network(LIFT_MODEL)
+        self._mesh = mesh or load_hand_mesh(models_dir() / "hand_mesh.npz")
+
+    def prepare(self, avatar: Avatar, size: Size) -> PreparedBody:
+        """Layers, meshes and buffers for ``avatar`` at ``size``. Takes a second when layers are stored.
+
+        Raises:
+            AvatarDataError: the stored layers are damaged.
+        """
+        gains, layers = avatar.settings.gains, avatar_layers(avatar)
+        return self.prepare_layers(
+            layers,
+            avatar.points_px,
+            avatar.face_px,
+            avatar.view(size),
+            size,
+            background=make_background(avatar, layers, size),
+            picture_width_px=avatar.keypoints.size.width_px,
+            gains=Gains(head=gains.head, hands=gains.motion),
+        )
+
+    def prepare_layers(
+        self,
+        layers: Layers,
+        points: FloatArray,
+        face: FloatArray,
+        view: FloatArray,
+        size: Size,
+        *,
+        background: ByteArray,
+        picture_width_px: int,
+        gains: Gains | None = None,
+    ) -> PreparedBody:
+        """``prepare`` from the parts.
+
+        Args:
+            layers: at the picture's size or reduced.
+            points: ``(57, 3)`` keypoints in picture pixels.
+            face: ``(68, 2)`` landmarks in picture pixels.
+            view: ``(2, 3)`` picture -> frame, uniform scale.
+            background: uint8 ``(H, W, 3)`` frame behind the person.
+            picture_width_px: of the picture the keypoints belong to.
+        """
+        retargeter = Retargeter(points, gains)
+        rest = _to_frame(view, retargeter.to_pixels(retargeter.start_pose))
+        scale = float(view[0, 0]) * picture_width_px / layers.size.width_px
+        to_frame = view.astype(np.float32).copy()
+        to_frame[:, :2] = np.eye(2) * scale
+        margin = round(_MARGIN * size.height_px)
+        texture, origin = _frame_texture(layers.core_bgra, to_frame, size, margin)
+        crop = face_crop_matrix(face).astype(np.float64)
+        crop = np.concatenate(
+            [view[:, :2] @ crop[:, :2], (view[:, :2] @ crop[:, 2] + view[:, 2])[:, None]], 1
+        )
+        core = build_core_mesh(texture, origin, rest, _to_frame(view, face), crop.astype(np.float32))
+        arms: dict[str, _Arm] = {}
+        for name, joints in (("right", ARMS[0]), ("left", ARMS[1])):
+            arm = layers.arm(name)
+            if arm is not None:
+                arms[name] = self._prepare_arm(name, joints, arm, scale)
+        shape = (size.height_px, size.width_px)
+        images = (np.zeros((*shape, 3), np.uint8), np.zeros((*shape, 3), np.uint8))
+        return PreparedBody(
+            size, retargeter, view, np.ascontiguousarray(background), core, arms, FrontOrder(), images,
+            np.zeros_like(core.points), np.zeros((*shape, 4), np.uint8),
+        )  # fmt: skip
+
+    def _prepare_arm(
+        self, name: str, joints: tuple[int, int, int, int], arm: ArmLayers, scale: float
+    ) -> _Arm:
+        style = arm.hand
+        palm = style.palm_px * scale
+        radius = 0.9 * _radius_of(arm.upper) * scale
+        return _Arm(
+            name, joints, _frame_strip(arm.upper, scale), _frame_strip(arm.fore, scale), style, palm,
+            float(np.clip(radius / (_FOREARM_RADIUS * palm), 0.75, 1.25)),
+            make_ramp(style.skin_bgr, style.shadow_bgr, style.light, style.detail, style.toon),
+            HandPainter(self._mesh), HandPainter(self._mesh), HandTrack(),
+        )  # fmt: skip
+
+    def generate(self, prepared: PreparedBody, pose: FloatArray) -> Body:
+        """Draw the avatar in ``pose``, float ``(57, 3)`` canonical and normalised."""
+        p = prepared
+        p.turn ^= 1
+        image = p.images[p.turn]
+        np.copyto(image, p.background)
+        points = _to_frame(p.view, p.retargeter.to_pixels(pose))
+        p.core.bend(points, p.bent)
+        p.core.draw(image, p.bent)
+        grid = p.core.face_grid(p.bent)
+        placed = {name: self._place(arm, points) for name, arm in p.arms.items()}
+        hands = self._lift_hands(p, placed, points)
+        occlusion: ByteArray | None = None
+        for name in self._order(p, placed):
+            arm = p.arms[name]
+            self._draw_arm(image, p, arm, placed[name], hands[name])
+            if _reaches(placed[name], arm, grid):
+                if occlusion is None:
+                    p.scratch.fill(0)
+                self._draw_arm(p.scratch, p, arm, placed[name], hands[name])
+                occlusion = p.scratch[..., 3]
+        return Body(image, grid, None if occlusion is None else np.ascontiguousarray(occlusion))
+
+    def _place(self, arm: _Arm, points: FloatArray) -> ArmInSpace:
+        shoulder, elbow, wrist, _ = arm.joints
+        return place_arm(
+            points[shoulder], points[elbow], points[wrist], arm.upper.length_px, arm.fore.length_px
+        )
+
+    def _order(self, p: PreparedBody, placed: dict[str, ArmInSpace]) -> tuple[str, ...]:
+        if len(placed) < 2:
+            return tuple(placed)
+        left, right = placed["left"], placed["right"]
+        return p.order.decide(
+            float(left.wrist[2]), float(right.wrist[2]), 0.2 * p.arms["left"].fore.length_px
+        )
+
+    def _lift_hands(
+        self, p: PreparedBody, placed: dict[str, ArmInSpace], points: FloatArray
+    ) -> dict[str, tuple[FloatArray, float]]:
+        """Bone matrices and origin scale of every hand."""
+        flat = np.zeros((2, 21, 2), np.float32)
+        forearm = np.zeros((2, 3), np.float32)
+        for slot, (name, arm) in enumerate(p.arms.items()):
+            sign = np.array([-1 if name == "right" else 1, 1], np.float32)
+            hand = points[arm.joints[3] : arm.joints[3] + 21]
+            flat[slot] = (hand - hand[0]) / arm.palm_px * sign
+            forearm[slot] = placed[name].towards_elbow * np.array([sign[0], 1, 1], np.float32)
+        out = self._lift.run({"points": flat, "forearm": forearm})
+        hands = {}
+        for slot, (name, arm) in enumerate(p.arms.items()):
+            rotation, angles = arm.track.follow(out["rotation"][slot], out["angles"][slot])
+            nearer = 1 + _NEARER * float(forearm[slot, 2])
+            stretch = arm.fore.length_px / (_FOREARM_PALMS * arm.palm_px * nearer)
+            lower = forearm_matrix(self._mesh, rotation, forearm[slot], stretch, arm.width / nearer)
+            matrices = bone_matrices(self._mesh, rotation, angles, lower)
+            hands[name] = (matrices, arm.palm_px * nearer)
+        return hands
+
+    def _draw_arm(
+        self,
+        target: ByteArray,
+        p: PreparedBody,
+        arm: _Arm,
+        placed: ArmInSpace,
+        hand: tuple[FloatArray, float],
+    ) -> None:
+        matrices, palm = hand
+        arm.upper.draw(target, placed.shoulder[:2], placed.elbow[:2])
+        sleeve = arm.style.sleeve_end - 1
+
+        def paint(painter: HandPainter, fade: tuple[float, float]) -> Painted | None:
+            return painter.paint(
+                matrices, arm.name == "right", (float(placed.wrist[0]), float(placed.wrist[1])), palm,
+                arm.ramp, (p.size.width_px, p.size.height_px), fade,
+            )  # fmt: skip
+
+        if arm.fore.is_empty:
+            _put(target, paint(arm.painter, (-0.02, 0.1)))
+            return
+        if sleeve < 0.85:
+            _put(target, paint(arm.painter, (max(-0.05, sleeve - 0.2), max(0.0, sleeve - 0.15))))
+            arm.fore.draw(target, placed.elbow[:2], placed.wrist[:2])
+            _put(target, paint(arm.sleeve_painter, (max(0.8, sleeve), max(0.9, sleeve + 0.1))))
+        else:
+            arm.fore.draw(target, placed.elbow[:2], placed.wrist[:2])
+            _put(target, paint(arm.painter, (0.93, 0.97)))
+
+
+def _put(target: ByteArray, painted: Painted | None) -> None:
+    if painted is not None:
+        over(target, painted.image_bgra, painted.left_px, painted.top_px)
+
+
+def _reaches(placed: ArmInSpace, arm: _Arm, grid: FloatArray) -> bool:
+    """Whether the arm may lie before the face."""
+    reach = 1.9 * arm.palm_px
+    low, high = grid.reshape(-1, 2).min(0), grid.reshape(-1, 2).max(0)
+    points = np.stack([placed.elbow[:2], placed.wrist[:2]])
+    return bool(
+        (points.min(0) - reach < high).all()
+        and (points.max(0) + reach > low).all()
+        and float(min(placed.wrist[1], placed.elbow[1]) - reach) < float(high[1])
+    )
+
+
+def _to_frame(view: FloatArray, points: FloatArray) -> FloatArray:
+    out: FloatArray = (points[:, :2] @ view[:, :2].T + view[:, 2]).astype(np.float32)
+    return out
+
+
+def _radius_of(strip: Strip) -> float:
+    """Half the width of a strip's silhouette near the lower joint."""
+    count = len(strip.image_bgra)
+    row = int(np.clip((0.8 - strip.start) / (strip.end - strip.start), 0, 0.99) * count)
+    covered = float((strip.image_bgra[row, :, 3] > 127).mean())
+    return covered * strip.half_width_px
+
+
+def _frame_strip(strip: Strip, scale: float) -> FrameStrip:
+    image = premultiply(strip.image_bgra)
+    if image.shape[0] > 2 and abs(scale - 1) > 0.02:
+        size = (max(2, round(image.shape[1] * scale)), max(2, round(image.shape[0] * scale)))
+        image = _resize(image, size)
+    return FrameStrip(
+        np.ascontiguousarray(image),
+        strip.start,
+        strip.end,
+        strip.half_width_px * scale,
+        strip.length_px * scale,
+    )
+
+
+def _resize(image: ByteArray, size: tuple[int, int]) -> ByteArray:
+    smaller = size[0] < image.shape[1]
+    return np.asarray(
+        cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC), np.uint8
+    )
+
+
+def _frame_texture(
+    image: ByteArray, to_frame: FloatArray, size: Size, margin: int
+) -> tuple[ByteArray, tuple[float, float]]:
+    """The core at the frame's scale, cut to frame and margin, premultiplied; and its corner's place."""
+    scale = float(to_frame[0, 0])
+    picture = premultiply(image)
+    whole = (max(2, round(picture.shape[1] * scale)), max(2, round(picture.shape[0] * scale)))
+    scaled = _resize(picture, whole)
+    # Cubic interpolation may leave colour above alpha.
+    np.minimum(scaled[..., :3], scaled[..., 3:], out=scaled[..., :3])
+    x, y = float(to_frame[0, 2]), float(to_frame[1, 2])
+    left, top = max(0, int(-x - margin)), max(0, int(-y - margin))
+    right = min(whole[0], int(np.ceil(size.width_px + margin - x)))
+    bottom = min(whole[1], int(np.ceil(size.height_px + margin - y)))
+    right, bottom = max(right, left + 2), max(bottom, top + 2)
+    return np.ascontiguousarray(scaled[top:bottom, left:right]), (x + left, y + top)

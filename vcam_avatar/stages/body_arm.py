@@ -1,0 +1,133 @@
+"""One arm per frame: joints in space, straightened strips back in the picture, the hand over time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.stages.hands import ANGLE_COUNT
+from vcam_avatar.stages.raster import IndexArray, draw_triangles
+
+_ROWS = 8
+_TRIANGLES: IndexArray = np.array(
+    [t for i in range(_ROWS - 1) for t in ((2 * i, 2 * i + 1, 2 * i + 2), (2 * i + 1, 2 * i + 3, 2 * i + 2))],
+    np.int32,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameStrip:
+    """A strip at the frame's scale, ready to draw."""
+
+    texture: ByteArray
+    """uint8 premultiplied BGRA; 2x2 and empty when there is nothing to draw."""
+    start: float
+    end: float
+    half_width_px: float
+    length_px: float
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to draw."""
+        return len(self.texture) <= 2
+
+    def draw(self, target: ByteArray, upper: FloatArray, lower: FloatArray) -> None:
+        """Draw along the bone from ``upper`` to ``lower`` (frame pixels): between the joints as long as the
+        bone appears, beyond them at natural length, across always as wide as it is."""
+        if self.is_empty:
+            return
+        bone = np.asarray(lower, np.float64) - upper
+        length = max(float(np.hypot(*bone)), 1e-3)
+        axis = bone / length
+        t = np.array([self.start, 0.0, 0.25, 0.5, 0.75, 0.9, 1.0, self.end])
+        t = np.clip(t, self.start, self.end)
+        inside = np.clip(t, 0, 1)
+        along = inside * length + (t - inside) * self.length_px
+        middle = upper + along[:, None] * axis
+        across = np.array([axis[1], -axis[0]]) * self.half_width_px
+        target_px = np.stack([middle - across, middle + across], 1).reshape(-1, 2).astype(np.float32)
+        height, width = self.texture.shape[:2]
+        v = (t - self.start) / (self.end - self.start) * height
+        texture_px = np.zeros((2 * _ROWS, 2), np.float32)
+        texture_px[1::2, 0] = width
+        texture_px[:, 1] = np.repeat(v, 2)
+        draw_triangles(target, self.texture, target_px, texture_px, _TRIANGLES)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmInSpace:
+    """Joints of an arm in frame pixels; z away from the viewer, 0 at the shoulder."""
+
+    shoulder: FloatArray
+    elbow: FloatArray
+    wrist: FloatArray
+    towards_elbow: FloatArray
+    """Unit vector ``(3,)`` from wrist to elbow."""
+
+
+def place_arm(
+    shoulder: FloatArray, elbow: FloatArray, wrist: FloatArray, upper_px: float, fore_px: float
+) -> ArmInSpace:
+    """What looks short points at the viewer: depth from the bones' natural lengths.
+
+    The forearm comes fully forward, the upper arm half as much: elbows rarely do.
+    """
+
+    def depth(a: FloatArray, b: FloatArray, length: float) -> float:
+        return float(np.sqrt(max(0.0, length**2 - float(((b - a) ** 2).sum()))))
+
+    elbow_z = -0.5 * depth(shoulder, elbow, upper_px)
+    forward = depth(elbow, wrist, fore_px)
+    vector = np.array([elbow[0] - wrist[0], elbow[1] - wrist[1], forward], np.float64)
+    vector /= max(float(np.linalg.norm(vector)), 1e-6)
+    return ArmInSpace(
+        np.array([*shoulder, 0.0], np.float32),
+        np.array([*elbow, elbow_z], np.float32),
+        np.array([*wrist, elbow_z - forward], np.float32),
+        vector.astype(np.float32),
+    )
+
+
+class HandTrack:
+    """Palm rotation and finger angles over time: calm when nearly still, quick when moving."""
+
+    def __init__(self) -> None:
+        self._rotation: FloatArray | None = None
+        self._angles = np.zeros(ANGLE_COUNT, np.float32)
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._rotation = None
+
+    def follow(self, rotation: FloatArray, angles: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """One more frame: float32 ``(3, 3)`` and ``(20,)`` -> the same, steadied."""
+        if self._rotation is None:
+            self._rotation, self._angles = rotation.copy(), angles.copy()
+            return self._rotation, self._angles
+        cosine = float(np.clip((np.trace(self._rotation.T @ rotation) - 1) / 2, -1, 1))
+        turned = float(np.arccos(cosine))
+        share = 0.35 + 0.5 * min(1.0, turned / 0.5)
+        mixed = (1 - share) * self._rotation + share * rotation
+        first = mixed[:, 0] / max(float(np.linalg.norm(mixed[:, 0])), 1e-6)
+        second = mixed[:, 1] - first * float(first @ mixed[:, 1])
+        second /= max(float(np.linalg.norm(second)), 1e-6)
+        self._rotation = np.stack([first, second, np.cross(first, second)], 1).astype(np.float32)
+        change = np.abs(angles - self._angles)
+        shares = 0.35 + 0.5 * np.minimum(1.0, change / 0.5)
+        self._angles = (self._angles + shares * (angles - self._angles)).astype(np.float32)
+        return self._rotation, self._angles
+
+
+class FrontOrder:
+    """Which arm is drawn last, steady in time."""
+
+    def __init__(self) -> None:
+        self._left_in_front = True
+
+    def decide(self, left_z: float, right_z: float, margin: float) -> tuple[str, str]:
+        """Names back to front. The order changes only when the other wrist is nearer by ``margin``."""
+        if self._left_in_front and right_z < left_z - margin:
+            self._left_in_front = False
+        elif not self._left_in_front and left_z < right_z - margin:
+            self._left_in_front = True
+        return ("right", "left") if self._left_in_front else ("left", "right")

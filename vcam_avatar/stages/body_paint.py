@@ -1,0 +1,289 @@
+"""The hand mesh in pixels: skinning, light, z-buffered triangles, 2x2 supersampled edges. One thread."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.stages.hands import HandMesh
+
+SUPERSAMPLE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """Skin colours from dark to light, and the light."""
+
+    colours: FloatArray
+    """float32 ``(256, 3)`` BGR by brightness."""
+    light: FloatArray
+    """float32 ``(3,)`` unit vector towards the light: x right, y down, z away from the viewer."""
+    detail: float
+    """Strength of the skin detail, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """A drawn hand. The image belongs to the painter until its next ``paint`` of that slot."""
+
+    image_bgra: ByteArray
+    """uint8 ``(h, w, 4)`` premultiplied."""
+    left_px: int
+    """Where its left column lies in the frame."""
+    top_px: int
+
+
+def make_ramp(
+    skin_bgr: tuple[float, float, float],
+    shadow_bgr: tuple[float, float, float],
+    light: tuple[float, float, float],
+    detail: float = 1.0,
+    toon: float = 0.0,
+) -> Ramp:
+    """Colours for every brightness: shadow at 0.25, skin at 0.85; ``toon`` 1 makes two flat tones.
+
+    Args:
+        light: towards the light: x right, y down, z **to** the viewer.
+    """
+    brightness = np.linspace(0, 1, 256)
+    smooth = np.clip((brightness - 0.25) / 0.6, 0, 1.15)
+    hard = np.clip((brightness - 0.52) / 0.04, 0, 1)
+    share = ((1 - toon) * smooth + toon * hard)[:, None]
+    below = np.clip(brightness / 0.25, 0.35, 1)[:, None] * (1 - toon) + toon
+    colours = (np.array(shadow_bgr) + (np.array(skin_bgr) - np.array(shadow_bgr)) * share) * below
+    towards = np.array(light, np.float32) * np.array([1, 1, -1], np.float32)
+    towards /= max(float(np.linalg.norm(towards)), 1e-6)
+    return Ramp(np.clip(colours, 0, 255).astype(np.float32), towards, float(detail))
+
+
+class HandPainter:
+    """Draws the mesh. One instance per arm: buffers are reused."""
+
+    def __init__(self, mesh: HandMesh) -> None:
+        self._mesh = mesh
+        count = len(mesh.vertices)
+        self._points = np.zeros((count, 3), np.float32)
+        self._normals = np.zeros((count, 3), np.float32)
+        self._brightness = np.zeros(count, np.float32)
+        self._image = np.zeros(0, np.uint8)
+        self._depth = np.zeros(0, np.float32)
+        self._reduced = np.zeros(0, np.uint8)
+
+    def paint(
+        self,
+        matrices: FloatArray,
+        mirror: bool,
+        wrist_px: tuple[float, float],
+        palm_px: float,
+        ramp: Ramp,
+        frame_size: tuple[int, int],
+        fade: tuple[float, float],
+    ) -> Painted | None:
+        """Draw one hand.
+
+        Args:
+            matrices: ``hands.bone_matrices``.
+            mirror: a right hand.
+            wrist_px: x, y in the frame.
+            palm_px: palm length in frame pixels.
+            frame_size: width and height; what lies outside is not drawn.
+            fade: alpha is 0 below ``fade[0]`` along the forearm (0 elbow, 1 wrist) and 1 from ``fade[1]``.
+
+        Returns:
+            The drawn part, or None when nothing of it lies inside the frame.
+        """
+        mesh = self._mesh
+        sign = np.float32(-1 if mirror else 1)
+        points = self._points
+        _pose_vertices(
+            mesh.vertices, mesh.bone_index, mesh.bone_weight, matrices, sign,
+            np.float32(palm_px), np.array(wrist_px, np.float32), points,
+        )  # fmt: skip
+        shown = mesh.along >= fade[0] - 0.05
+        low, high = points[shown, :2].min(0), points[shown, :2].max(0)
+        left, top = max(0, int(low[0]) - 1), max(0, int(low[1]) - 1)
+        right, bottom = min(frame_size[0], int(high[0]) + 2), min(frame_size[1], int(high[1]) + 2)
+        if right <= left or bottom <= top:
+            return None
+        width, height = right - left, bottom - top
+        samples = width * height * SUPERSAMPLE**2
+        if len(self._depth) < samples:
+            self._depth = np.zeros(samples, np.float32)
+            self._image = np.zeros(samples * 4, np.uint8)
+            self._reduced = np.zeros(width * height * 4, np.uint8)
+        depth = self._depth[:samples].reshape(height * SUPERSAMPLE, width * SUPERSAMPLE)
+        image = self._image[: samples * 4].reshape(height * SUPERSAMPLE, width * SUPERSAMPLE, 4)
+        out = self._reduced[: width * height * 4].reshape(height, width, 4)
+        depth.fill(np.inf)
+        image.fill(0)
+        _normals(points, mesh.faces, sign, self._normals)
+        _light(self._normals, mesh.occlusion, ramp.light, self._brightness)
+        points[:, 0] = (points[:, 0] - left) * SUPERSAMPLE
+        points[:, 1] = (points[:, 1] - top) * SUPERSAMPLE
+        slope = 1 / max(fade[1] - fade[0], 1e-3)
+        _paint(
+            points, mesh.faces, self._brightness, mesh.uv, mesh.along, mesh.detail, ramp.colours,
+            np.float32(ramp.detail), sign, np.array([fade[0], slope], np.float32), depth, image,
+        )  # fmt: skip
+        _reduce(image, out)
+        return Painted(out, left, top)
+
+
+@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+def over(target: Any, image: Any, left: Any, top: Any) -> None:
+    """Premultiplied BGRA ``image`` over the BGR ``target`` at (left, top), in place; must lie inside."""
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            alpha = int(image[y, x, 3])
+            if alpha == 0:
+                continue
+            keep = 255 - alpha
+            for channel in range(3):
+                below = int(target[top + y, left + x, channel])
+                target[top + y, left + x, channel] = min(
+                    255, int(image[y, x, channel]) + (below * keep + 127) // 255
+                )
+
+
+@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _pose_vertices(
+    vertices: Any,
+    bone_index: Any,
+    bone_weight: Any,
+    matrices: Any,
+    mirror: Any,
+    scale: Any,
+    origin: Any,
+    out: Any,
+) -> None:
+    for i in range(vertices.shape[0]):
+        x, y, z = np.float32(0), np.float32(0), np.float32(0)
+        a, b, c = vertices[i, 0], vertices[i, 1], vertices[i, 2]
+        for k in range(4):
+            w = bone_weight[i, k]
+            if w == 0:
+                continue
+            m = matrices[bone_index[i, k]]
+            x += w * (m[0, 0] * a + m[0, 1] * b + m[0, 2] * c + m[0, 3])
+            y += w * (m[1, 0] * a + m[1, 1] * b + m[1, 2] * c + m[1, 3])
+            z += w * (m[2, 0] * a + m[2, 1] * b + m[2, 2] * c + m[2, 3])
+        out[i, 0] = origin[0] + scale * mirror * x
+        out[i, 1] = origin[1] + scale * y
+        out[i, 2] = scale * z
+
+
+@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _normals(points: Any, faces: Any, mirror: Any, out: Any) -> None:
+    out[:] = 0
+    for i in range(faces.shape[0]):
+        a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
+        ux, uy, uz = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
+        wx, wy, wz = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]
+        nx, ny, nz = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
+        for q in (a, b, c):
+            out[q, 0] += nx * mirror
+            out[q, 1] += ny * mirror
+            out[q, 2] += nz * mirror
+    for i in range(out.shape[0]):
+        length = np.sqrt(out[i, 0] ** 2 + out[i, 1] ** 2 + out[i, 2] ** 2) + np.float32(1e-9)
+        out[i, 0] /= length
+        out[i, 1] /= length
+        out[i, 2] /= length
+
+
+@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _light(normals: Any, occlusion: Any, light: Any, out: Any) -> None:
+    """Brightness of every vertex: wrapped diffuse light times what the ambient occlusion leaves."""
+    for i in range(normals.shape[0]):
+        cosine = normals[i, 0] * light[0] + normals[i, 1] * light[1] + normals[i, 2] * light[2]
+        wrapped = max(np.float32(0), (cosine + np.float32(0.45)) / np.float32(1.45))
+        out[i] = (np.float32(0.22) + np.float32(0.78) * wrapped) * (
+            np.float32(0.45) + np.float32(0.55) * occlusion[i]
+        )
+
+
+@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _paint(
+    points: Any, faces: Any, brightness: Any, uv: Any, along: Any, detail: Any, ramp: Any, detail_share: Any,
+    mirror: Any, fade: Any, depth: Any, image: Any,
+) -> None:  # fmt: skip
+    """Z-buffered triangles: ``points`` in pixels of ``image`` (h, w, 4) uint8, alpha = fade along the arm."""
+    height, width = depth.shape
+    detail_height, detail_width = detail.shape[0], detail.shape[1]
+    for i in range(faces.shape[0]):
+        a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
+        x0, y0, x1, y1, x2, y2 = (
+            points[a, 0],
+            points[a, 1],
+            points[b, 0],
+            points[b, 1],
+            points[c, 0],
+            points[c, 1],
+        )
+        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        # z points away from the viewer: outward faces wind clockwise on the screen (left hand).
+        if area * mirror >= 0:
+            continue
+        if max(along[a], along[b], along[c]) < fade[0]:
+            continue
+        inverse = np.float32(1.0) / area
+        top = max(0, int(np.ceil(min(y0, y1, y2) - 0.5)))
+        bottom = min(height, int(np.floor(max(y0, y1, y2) - 0.5)) + 1)
+        left = max(0, int(np.ceil(min(x0, x1, x2) - 0.5)))
+        right = min(width, int(np.floor(max(x0, x1, x2) - 0.5)) + 1)
+        textured = uv[a, 0] >= 0 and uv[b, 0] >= 0 and uv[c, 0] >= 0
+        for y in range(top, bottom):
+            for x in range(left, right):
+                px, py = np.float32(x + 0.5), np.float32(y + 0.5)
+                w0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse
+                w1 = ((x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)) * inverse
+                w2 = np.float32(1.0) - w0 - w1
+                if w0 < 0 or w1 < 0 or w2 < 0:
+                    continue
+                z = w0 * points[a, 2] + w1 * points[b, 2] + w2 * points[c, 2]
+                if z >= depth[y, x]:
+                    continue
+                where = w0 * along[a] + w1 * along[b] + w2 * along[c]
+                alpha = min(max((where - fade[0]) * fade[1], np.float32(0)), np.float32(1))
+                if alpha <= 0:
+                    continue
+                depth[y, x] = z
+                light = w0 * brightness[a] + w1 * brightness[b] + w2 * brightness[c]
+                step = min(max(int(light * 255), 0), 255)
+                if textured:
+                    u = w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0]
+                    v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
+                    column = min(max(int(u), 0), detail_width - 1)
+                    row = min(max(int(v), 0), detail_height - 1)
+                    share = detail_share * min(
+                        max((where - np.float32(0.85)) * np.float32(6), np.float32(0)), 1
+                    )
+                    for channel in range(3):
+                        factor = 1 + share * (np.float32(detail[row, column, channel]) / 128 - 1)
+                        image[y, x, channel] = min(255, int(ramp[step, channel] * factor))
+                else:
+                    for channel in range(3):
+                        image[y, x, channel] = min(255, int(ramp[step, channel]))
+                image[y, x, 3] = int(alpha * 255)
+
+
+@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _reduce(image: Any, out: Any) -> None:
+    """Four samples -> one pixel, premultiplied."""
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            blue, green, red, alpha = 0, 0, 0, 0
+            for dy in range(2):
+                for dx in range(2):
+                    p = image[2 * y + dy, 2 * x + dx]
+                    a = int(p[3])
+                    blue += p[0] * a
+                    green += p[1] * a
+                    red += p[2] * a
+                    alpha += a
+            out[y, x, 0] = (blue + 510) // 1020
+            out[y, x, 1] = (green + 510) // 1020
+            out[y, x, 2] = (red + 510) // 1020
+            out[y, x, 3] = (alpha + 2) // 4
