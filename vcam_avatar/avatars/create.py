@@ -1,5 +1,6 @@
 """A picture becomes an avatar's folder."""
 
+import dataclasses
 import re
 import shutil
 import tempfile
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from vcam_avatar.avatars.analysis import PictureAnalyser, PictureAnalysis, eye_mouth_px
-from vcam_avatar.avatars.background import make_background
 from vcam_avatar.avatars.face_shape import STANDARD_FACE
 from vcam_avatar.avatars.format import (
     LAYERS_FOLDER,
@@ -27,13 +28,15 @@ from vcam_avatar.avatars.format import (
     write_png,
 )
 from vcam_avatar.avatars.keypoints import KEYPOINTS_FILE, Keypoints, make_keypoints, write_keypoints
-from vcam_avatar.avatars.layers import load_layers, save_layers
+from vcam_avatar.avatars.layers import ArmLayers, Layers, load_layers, save_layers
 from vcam_avatar.avatars.layers_build import build_layers
+from vcam_avatar.avatars.mesh import landmarks68
 from vcam_avatar.avatars.pictures import Picture, read_picture
 from vcam_avatar.avatars.points_file import draw_points, read_points_file, write_points_file
 from vcam_avatar.avatars.settings import SETTINGS_FILE, AvatarSettings, BackgroundSettings, write_settings
 from vcam_avatar.errors import AvatarDataError
-from vcam_avatar.media import ByteArray, Size
+from vcam_avatar.media import ByteArray, FloatArray, Size
+from vcam_avatar.stages.body_background import make_background
 
 WORK_PX = 1440
 """Longest side of a stored picture."""
@@ -64,6 +67,7 @@ def create_avatar(
     picture_path: Path,
     name: str = "",
     *,
+    hands_path: Path | None = None,
     points_path: Path | None = None,
     settings: AvatarSettings | None = None,
     folder: Path | None = None,
@@ -76,6 +80,7 @@ def create_avatar(
     Args:
         picture_path: any picture file.
         name: folder name; by default from the file's name.
+        hands_path: second picture of the same person with the palms shown; gives the hands' colours.
         points_path: points placed by hand, in pixels of the upright picture file.
         settings: for ``avatar.toml``; by default the name, and green behind cut-outs.
         folder: where to put the avatar's folder; by default the user's avatars.
@@ -92,6 +97,7 @@ def create_avatar(
     target = root / name
     if target.exists() and not replace:
         raise AvatarDataError(f"there is an avatar {name} already; choose another --name or use --replace")
+    analyser = analyser or PictureAnalyser()
     progress("reading the picture")
     picture, keypoints, mask, notes = analyse_file(picture_path, points_path, analyser, progress)
     if settings is None:
@@ -107,6 +113,10 @@ def create_avatar(
                 write_avatar(fresh, settings, np.dstack([picture.bgr, picture.alpha]), keypoints)
             progress("taking the picture apart")
             make_layers(fresh)
+            if hands_path is not None:
+                progress("looking at the hands")
+                notes = tuple(note for note in notes if "--hands" not in note)
+                notes += colour_hands(fresh, hands_path, analyser)
             make_thumbnail(fresh)
             _put(fresh, target)
     except OSError as exc:
@@ -173,6 +183,57 @@ def _checked(picture: Picture, path: Path) -> Picture:
     return picture
 
 
+def colour_hands(folder: Path, hands_path: Path, analyser: PictureAnalyser) -> tuple[str, ...]:
+    """Give an avatar's hands the skin seen in a second picture; returns what could not be done.
+
+    Both pictures' faces, where there are two, make up for different light.
+    """
+    avatar = load_avatar(folder)
+    seen = _checked(read_picture(hands_path), hands_path).reduced(WORK_PX).over(_BEHIND)
+    rgb = np.ascontiguousarray(seen[..., ::-1])
+    hands = analyser.people.find_hands(rgb)
+    if not hands:
+        return (f"no hand was found in {hands_path}; show both palms, fingers apart, in good light",)
+    pixels = np.concatenate([_inside(seen, hand.points_px[[0, 1, 2, 5, 9, 13, 17], :2]) for hand in hands])
+    if len(pixels) < 50:
+        return (f"the hands in {hands_path} are too small; use a larger picture",)
+    gain: NDArray[np.floating] = np.ones(3)
+    faces = analyser.people.faces(rgb, most=1)
+    if faces:
+        cheeks = [1, 2, 3, 13, 14, 15, 31, 35]
+        here = _inside(avatar.picture_bgr, avatar.face_px[cheeks])
+        there = _inside(seen, landmarks68(faces[0].mesh_px)[cheeks])
+        if len(here) > 50 and len(there) > 50:
+            gain = np.median(here, 0) / np.maximum(np.median(there, 0), 1)
+    order = np.argsort(pixels.mean(1))
+    skin = np.median(pixels[order[len(order) // 2 :]], 0) * gain
+    shadow = np.median(pixels[order[: max(1, len(order) // 5)]], 0) * gain
+
+    def tone(values: NDArray[np.floating]) -> tuple[float, float, float]:
+        blue, green, red = (round(float(value), 1) for value in np.clip(values, 0, 255))
+        return blue, green, red
+
+    layers = load_layers(avatar.layers_folder)
+
+    def coloured(arm: ArmLayers | None) -> ArmLayers | None:
+        if arm is None:
+            return None
+        style = dataclasses.replace(arm.hand, skin_bgr=tone(skin), shadow_bgr=tone(shadow))
+        return dataclasses.replace(arm, hand=style)
+
+    fresh = dataclasses.replace(layers, left=coloured(layers.left), right=coloured(layers.right))
+    save_layers(avatar.layers_folder, fresh)
+    return ()
+
+
+def _inside(picture: ByteArray, points_px: FloatArray) -> FloatArray:
+    """Colours inside the hull of points, float32 ``(n, 3)``."""
+    hull = cv2.convexHull(np.ascontiguousarray(points_px, np.float32))
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(hull).astype(np.int32)], 1)
+    return picture[mask > 0].astype(np.float32)
+
+
 def _closer(whole: Picture, picture: Picture, analysis: PictureAnalysis) -> Picture | None:
     """The part of the file around a small person at a better resolution, or None."""
     factor = whole.bgr.shape[0] / picture.bgr.shape[0]
@@ -207,15 +268,14 @@ def make_layers(folder: Path) -> None:
 def make_thumbnail(folder: Path) -> None:
     """Store a small still of the avatar as it will be framed."""
     avatar = load_avatar(folder)
-    plate = load_layers(avatar.layers_folder).background_bgr
-    write_png(folder / THUMBNAIL_FILE, still(avatar, THUMBNAIL_SIZE, plate))
+    write_png(folder / THUMBNAIL_FILE, still(avatar, load_layers(avatar.layers_folder), THUMBNAIL_SIZE))
 
 
-def still(avatar: Avatar, size: Size, plate_bgr: ByteArray | None) -> ByteArray:
+def still(avatar: Avatar, layers: Layers, size: Size) -> ByteArray:
     """The unmoved picture in its frame: uint8 ``(H, W, 3)``."""
     # Twice the size, then averaged: view matrices sample single pixels.
     large = Size(size.width_px * 2, size.height_px * 2)
-    behind = make_background(avatar, large, plate_bgr)
+    behind = make_background(avatar, layers, large)
     view = avatar.view(large)
     frame = (large.width_px, large.height_px)
     weight = avatar.person_alpha.astype(np.float32) / 255

@@ -255,6 +255,20 @@ def find_avatar(name: str) -> Path:
     raise AvatarDataError(f"there is no avatar {name!r}; {resources.closest(name, known)}")
 
 
+def find_folder(name: str) -> Path:
+    """Like ``find_avatar``, for folders that may be damaged.
+
+    Raises:
+        AvatarDataError: there is no such folder.
+    """
+    if _NAME.fullmatch(name):
+        for root, _ in _roots():
+            if (root / name).is_dir():
+                return root / name
+    path = Path(name).expanduser()
+    return path if path.is_dir() else find_avatar(name)
+
+
 def list_avatars() -> list[AvatarEntry]:
     """The user's avatars, then the presets they do not hide, each by name. Reads only ``avatar.toml``."""
     entries: dict[str, AvatarEntry] = {}

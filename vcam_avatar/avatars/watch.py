@@ -1,0 +1,82 @@
+"""Noticing that an avatar's files were edited, and how much memory a prepared one takes."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """Names, sizes and times of an avatar's files; empty when the folder is gone."""
+    found = []
+    try:
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.name.endswith(".part"):
+                state = path.stat()
+                found.append((path.relative_to(folder).as_posix(), state.st_size, state.st_mtime_ns))
+    except OSError:
+        # A file that vanished meanwhile: the next look tells.
+        return ()
+    return tuple(sorted(found))
+
+
+class AvatarWatch:
+    """Tells which avatars have changed on disk. Call ``poll`` about once a second, from one thread."""
+
+    def __init__(self, folders: Callable[[], Mapping[str, Path]]) -> None:
+        """``folders`` lists the avatars there are, by name."""
+        self._folders = folders
+        self._told = {name: fingerprint(folder) for name, folder in folders().items()}
+        self._seen = dict(self._told)
+
+    def poll(self) -> set[str]:
+        """Names of avatars that are new, gone or edited since the last call and lie still now.
+
+        A change is told once the files were the same in two looks, so that a file half copied is
+        not read.
+        """
+        now = {name: fingerprint(folder) for name, folder in self._folders().items()}
+        names = set(now) | set(self._told)
+        settled = {name for name in names if now.get(name) == self._seen.get(name)}
+        changed = {name for name in settled if now.get(name) != self._told.get(name)}
+        for name in changed:
+            if name in now:
+                self._told[name] = now[name]
+            else:
+                del self._told[name]
+        self._seen = now
+        return changed
+
+
+def array_bytes(*things: Any) -> int:
+    """Memory held by the arrays inside ``things``, each array counted once."""
+    seen: set[int] = set()
+    total = 0
+    stack = list(things)
+    while stack:
+        thing = stack.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, np.ndarray):
+            if thing.base is not None:
+                stack.append(thing.base)
+            else:
+                total += thing.nbytes
+        else:
+            stack.extend(_parts(thing))
+    return total
+
+
+def _parts(thing: Any) -> Iterable[Any]:
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        return [getattr(thing, field.name, None) for field in dataclasses.fields(thing)]
+    if isinstance(thing, dict):
+        return list(thing.values())
+    if isinstance(thing, list | tuple):
+        return list(thing)
+    return []
