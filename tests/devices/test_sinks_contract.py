@@ -1,5 +1,7 @@
 """What every sink must do, and every source: one suite over all of them."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from devices.fake_camera import FakeCamera
 
 from vcam_avatar.devices.audio_file import FileAudioSource
 from vcam_avatar.devices.memory import MemoryAudioSource, MemorySink, PreviewSink
+from vcam_avatar.devices.paced import PacedSource
 from vcam_avatar.devices.video_file import VideoFileSink
 from vcam_avatar.devices.virtual_camera import VirtualCameraSink
 from vcam_avatar.errors import DeviceError
@@ -109,6 +112,7 @@ def test_busy_or_unknown_camera_is_explained(fake_camera: type[FakeCamera]) -> N
 SOURCES: dict[str, Callable[[Path], AudioSource]] = {
     "file": lambda folder: FileAudioSource(write_audio(folder / "voice.wav", babble(0.5))),
     "memory": lambda folder: MemoryAudioSource(babble(0.5)),
+    "paced": lambda folder: PacedSource(MemoryAudioSource(babble(0.5))),
 }
 
 
@@ -131,3 +135,13 @@ def test_source_ends_when_closed(source: AudioSource) -> None:
     source.close()
     source.close()
     assert list(blocks) == []
+
+
+def test_paced_source_keeps_real_time() -> None:
+    paced = PacedSource(MemoryAudioSource(babble(0.2)))
+    started = time.monotonic()
+    assert sum(map(len, paced.blocks())) == 3200
+    assert time.monotonic() - started >= 0.19
+    paced = PacedSource(MemoryAudioSource(babble(10.0)))
+    threading.Timer(0.05, paced.close).start()
+    assert sum(map(len, paced.blocks())) < 16_000

@@ -65,8 +65,10 @@ class FrameLoop:
     ``switch``, ``mute`` and ``idle`` may be called from any thread and hold from the next unit on.
 
     Attributes:
+        stages: for preparing further avatars.
         timings: milliseconds per stage; ``latency`` is last sample to frame.
         held: frames repeated because a stage failed (only when ``hold_faults``).
+        listeners: told of the samples of every unit, after muting, on the frame thread.
     """
 
     def __init__(
@@ -77,7 +79,6 @@ class FrameLoop:
         seed: int = 0,
         *,
         hold_faults: bool = False,
-        listener: Callable[[FloatArray], None] | None = None,
         timings: StageTimings | None = None,
     ) -> None:
         """Keep the parts; nothing runs before ``frames``.
@@ -88,19 +89,18 @@ class FrameLoop:
             fps: units per second.
             seed: decides everything that is random.
             hold_faults: repeat the last good frame when a stage fails, instead of raising.
-            listener: told of the samples of every unit, after muting.
             timings: where to put the measurements.
         """
-        self._stages = stages
+        self.stages = stages
         self._avatar = avatar
         self._fps = fps
         self._seed = seed
         self._hold_faults = hold_faults
-        self._listener = listener
         self._muted = False
         self._idle = False
         self.timings = timings or StageTimings()
         self.held = 0
+        self.listeners: list[Callable[[FloatArray], None]] = []
         self._warned_at = -_WARN_EVERY_S
         self._pose = avatar.start_pose
         self._image: ByteArray | None = None
@@ -131,7 +131,7 @@ class FrameLoop:
         Raises:
             AvatarError: a stage failed, unless ``hold_faults``.
         """
-        stages = self._stages
+        stages = self.stages
         stages.features.reset()
         stages.face.reset(self._seed)
         self._pose = self._avatar.start_pose
@@ -155,16 +155,16 @@ class FrameLoop:
     def _hear(self, samples: FloatArray) -> UnitFeatures:
         if self._muted or self._idle:
             samples = np.zeros_like(samples)
-        if self._listener is not None:
-            self._listener(samples)
+        for listener in self.listeners:
+            listener(samples)
         with self.timings.measure("features"):
-            return self._stages.features.push(samples)
+            return self.stages.features.push(samples)
 
     def _draw(
         self, unit: UnitFeatures, avatar: PreparedAvatar, body: "Future[Body | None]", skip: bool
     ) -> ByteArray | None:
         """The frame's image; None when there is none to show."""
-        stages, timings = self._stages, self.timings
+        stages, timings = self.stages, self.timings
         try:
             with timings.measure("listen"):
                 expression = stages.face.listen(unit, muted=self._muted)
@@ -192,7 +192,7 @@ class FrameLoop:
         """S14: all sound and poses so far give the next pose; S11 again."""
         try:
             with self.timings.measure("pose"):
-                self._pose = self._stages.pose.predict(unit)
+                self._pose = self.stages.pose.predict(unit)
         except Exception:
             if not self._hold_faults:
                 raise
@@ -202,7 +202,7 @@ class FrameLoop:
 
     def _body(self, avatar: PreparedAvatar) -> Body:
         with self.timings.measure("body"):
-            return self._stages.body.generate(avatar.body, self._pose)
+            return self.stages.body.generate(avatar.body, self._pose)
 
     def _warn(self, message: str) -> None:
         now = time.monotonic()

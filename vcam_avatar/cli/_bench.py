@@ -1,0 +1,146 @@
+"""The measurements of ``bench``: S1 speed, S3 processor load, S4 memory."""
+
+import dataclasses
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vcam_avatar import resources
+from vcam_avatar.cli._studio import make_loop
+from vcam_avatar.config import Config
+from vcam_avatar.devices.audio_file import read_audio
+from vcam_avatar.devices.memory import MemoryAudioSource, PreviewSink
+from vcam_avatar.evaluation.report import Result, not_measured
+from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
+from vcam_avatar.pipeline.clock import MonotonicClock, Pacer
+from vcam_avatar.pipeline.loop import FrameLoop
+from vcam_avatar.pipeline.runner import play_stored
+
+_CORES = 2
+
+
+class RepeatedSource:
+    """One clip over and over, without keeping it all in memory."""
+
+    def __init__(self, clip: FloatArray, seconds: float) -> None:
+        self._clip = clip
+        self._left = round(seconds * SAMPLE_RATE_HZ)
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield blocks of 20 ms until the time is over."""
+        left = self._left
+        while left > 0:
+            for first in range(0, len(self._clip), 320):
+                block = self._clip[first : first + 320][:left]
+                left -= len(block)
+                if len(block):
+                    yield block
+                if left <= 0:
+                    return
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def measure_speed(
+    config: Config, seconds: float, hours: float
+) -> tuple[dict[str, Result], dict[str, dict[str, Any]]]:
+    """All results by id, and the milliseconds per stage of the flat-out run.
+
+    Args:
+        seconds: length of each timed run.
+        hours: simulated length of the memory run; 0 leaves the growth out.
+    """
+    started = time.perf_counter()
+    loop, _ = make_loop(config)
+    load_s = time.perf_counter() - started
+    voice = read_audio(resources.asset_path("demo_voice.flac"))
+    fps, what = config.video.fps, f"demo voice, {config.video.size}, {loop.avatar.name}"
+    _play(loop, config, RepeatedSource(voice, 2.0))  # warm-up
+    loop.timings.clear()
+
+    wall_s, cpu_s, frames = _play(loop, config, RepeatedSource(voice, seconds))
+    spreads = {name: dataclasses.asdict(s) for name, s in loop.timings.spreads().items()}
+    rate = frames / wall_s
+    latency = loop.timings.spreads()["latency"]
+    results = {
+        "S1": Result(
+            {
+                "fps": rate,
+                "budget_p50": latency.p50_ms / 1e3 * float(fps),
+                "budget_p95": latency.p95_ms / 1e3 * float(fps),
+                "p99_ms": latency.p99_ms,
+                "cores": cpu_s / wall_s,
+            },
+            "frames/s flat out, share of a frame's time, ms",
+            ">= 50 fps; p99 < 40 ms",
+            rate >= 50 and latency.p99_ms < 40,
+            what,
+            frames,
+        )
+    }
+    load = {}
+    for name, clip in (("silent", np.zeros(SAMPLE_RATE_HZ, np.float32)), ("speaking", voice)):
+        wall_s, cpu_s, _ = _play(loop, config, RepeatedSource(clip, seconds / 2), paced=True)
+        load[name] = cpu_s / wall_s
+    results["S3"] = Result(
+        load,
+        "cores",
+        "<= 0.25 silent / <= 1.0 speaking",
+        load["silent"] <= 0.25 and load["speaking"] <= 1.0,
+        what + ", in real time",
+        round(seconds * float(fps)),
+    )
+    results["S4"] = _memory(loop, config, voice, hours, what)
+    results["start"] = Result(load_s, "s to load networks and avatar", "<= 2", load_s <= 2, what, 1)
+    return results, spreads
+
+
+def _memory(loop: FrameLoop, config: Config, voice: FloatArray, hours: float, what: str) -> Result:
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1024 if sys.platform != "darwin" else 2**20
+    )
+    target = "<= 350 MB; < 5 MB/h"
+    if not hours:
+        return Result({"peak_mb": peak_mb}, "MB", target, None, f"{what}; growth not measured (--hours)")
+    slow = config.model_copy(update={"video": config.video.model_copy(update={"fps": Fraction(25)})})
+    marks = []
+    for _ in range(4):
+        _play(loop, slow, RepeatedSource(voice, hours * 3600 / 4))
+        marks.append(_resident_mb())
+    if marks[0] is None:
+        return not_measured("MB", target, "this system does not tell the memory in use")
+    # The first quarter fills caches; growth is what comes after.
+    growth = (marks[-1] - marks[0]) / (hours * 0.75)
+    return Result(
+        {"peak_mb": peak_mb, "growth_mb_per_h": growth},
+        "MB",
+        target,
+        peak_mb <= 350 and growth < 5,
+        f"{what}, {hours:g} h of sound",
+    )
+
+
+def _resident_mb() -> Any:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * resource.getpagesize() / 2**20
+
+
+def _play(
+    loop: FrameLoop, config: Config, source: "RepeatedSource | MemoryAudioSource", *, paced: bool = False
+) -> tuple[float, float, int]:
+    """Wall time, processor time (both in seconds) and frames of one run."""
+    sink = PreviewSink()
+    pacer = Pacer(config.video.fps, MonotonicClock()) if paced else None
+    wall, cpu = time.perf_counter(), time.process_time()
+    frames = play_stored(source, loop, sink, config.video.size, config.video.fps, pacer=pacer)
+    return time.perf_counter() - wall, time.process_time() - cpu, frames

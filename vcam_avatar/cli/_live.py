@@ -1,0 +1,165 @@
+"""What ``run`` does: a file to a file exactly as ``render``, anything else as a running service."""
+
+import argparse
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from vcam_avatar.avatars import find_avatar, list_avatars, load_avatar
+from vcam_avatar.cli._options import existing_or_new_video
+from vcam_avatar.cli._studio import make_loop
+from vcam_avatar.config import Config
+from vcam_avatar.daemon.shelf import Shelf
+from vcam_avatar.devices.audio_file import FileAudioSource
+from vcam_avatar.devices.memory import MemorySink, PreviewSink
+from vcam_avatar.devices.paced import PacedSource
+from vcam_avatar.devices.video_file import FileSoundTrack, HeardSoundTrack, VideoFileSink
+from vcam_avatar.errors import ConfigError
+from vcam_avatar.pipeline import build
+from vcam_avatar.pipeline.clock import MonotonicClock
+from vcam_avatar.pipeline.live import LiveUnits
+from vcam_avatar.pipeline.loop import FrameLoop, PreparedAvatar
+from vcam_avatar.pipeline.runner import play_stored
+from vcam_avatar.ports import AudioSource, FrameSink
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Run until the source ends, ``--seconds`` are over, a command or a signal comes.
+
+    Raises:
+        AvatarError: something cannot be opened.
+    """
+    kind, _, name = args.source.partition(":")
+    if kind not in ("mic", "file") or (kind == "file" and not name):
+        raise ConfigError(f"unknown source {args.source!r}: use mic, mic:NAME or file:PATH")
+    sink_kind, _, sink_name = args.sink.partition(":")
+    if sink_kind not in ("camera", "file", "memory", "preview") or (sink_kind == "file" and not sink_name):
+        raise ConfigError(
+            f"unknown sink {args.sink!r}: use camera, camera:NAME, file:PATH.mp4, preview or memory"
+        )
+    if kind == "file" and sink_kind in ("file", "memory") and not (args.loop or args.seconds or args.live):
+        return _run_stored(Path(name), sink_kind, sink_name, config, overwrite=args.overwrite)
+    return _run_service(args, config, (kind, name), (sink_kind, sink_name))
+
+
+def _run_stored(audio: Path, sink_kind: str, sink_name: str, config: Config, *, overwrite: bool) -> int:
+    """As fast as it goes, no frame late or left out."""
+    source = FileAudioSource(audio)
+    sink: MemorySink | VideoFileSink = MemorySink()
+    if sink_kind == "file":
+        path = existing_or_new_video(Path(sink_name), overwrite)
+        sink = VideoFileSink(path, FileSoundTrack(audio), config.video.fps)
+    with _finished(sink):
+        loop, _ = make_loop(config)
+        sent = play_stored(source, loop, sink, config.video.size, config.video.fps)
+    print(_summary(sent, loop))
+    return 0
+
+
+def _run_service(
+    args: argparse.Namespace, config: Config, source: tuple[str, str], sink: tuple[str, str]
+) -> int:
+    """Live: commands, OBS and devices that may fail."""
+    from vcam_avatar.control.server import ControlServer
+    from vcam_avatar.daemon.service import AvatarService, Parts
+
+    open_source = _source_opener(source, config, loop=args.loop)
+    if source[0] == "file":
+        open_source().close()  # a wrong name ends the program instead of being tried for ever
+    server = None
+    if not args.no_control:
+        server = ControlServer()
+        server.start()  # first of all: a second service is turned away before it loads anything
+    loop, _ = make_loop(config, hold_faults=True)
+    heard = HeardSoundTrack()
+    recorder = _make_sink(sink, config, heard, overwrite=args.overwrite)
+    sinks: list[FrameSink] = []
+    if recorder is not None:
+        recorder.open(config.video.size, float(config.video.fps))
+        sinks.append(recorder)
+        loop.listeners.append(heard.hear)
+    camera = None
+    if sink[0] == "camera":
+        from vcam_avatar.devices.virtual_camera import VirtualCameraSink
+
+        camera = VirtualCameraSink(sink[1] or config.camera.device or None, config.camera.backend or None)
+    units = LiveUnits(config.video.fps, MonotonicClock())
+    parts = Parts(
+        config=config,
+        loop=loop,
+        units=units,
+        shelf=_make_shelf(loop, config),
+        open_source=open_source,
+        camera=camera,
+        sinks=sinks,
+        source_name=source[1] or source[0],
+    )
+    with _finished(recorder):
+        print(f"running with avatar {loop.avatar.name}; Ctrl+C stops", flush=True)
+        status = AvatarService(parts, server).run(args.seconds)
+    print(_summary(loop.timings.spreads()["latency"].count, loop, units))
+    return status
+
+
+def _source_opener(source: tuple[str, str], config: Config, *, loop: bool) -> Callable[[], AudioSource]:
+    kind, name = source
+    if kind == "file":
+        return lambda: PacedSource(FileAudioSource(Path(name), 160, loop=loop), name)
+
+    def open_microphone() -> AudioSource:
+        from vcam_avatar.devices.microphone import MicrophoneSource
+
+        return MicrophoneSource(name or config.microphone.name or None)
+
+    return open_microphone
+
+
+def _make_sink(
+    sink: tuple[str, str], config: Config, track: HeardSoundTrack, *, overwrite: bool
+) -> MemorySink | PreviewSink | VideoFileSink | None:
+    kind, name = sink
+    if kind == "file":
+        return VideoFileSink(existing_or_new_video(Path(name), overwrite), track, config.video.fps)
+    return {"memory": MemorySink, "preview": PreviewSink}[kind]() if kind != "camera" else None
+
+
+def _make_shelf(loop: FrameLoop, config: Config) -> Shelf[PreparedAvatar]:
+    """All avatars without a problem; the one shown need not be prepared twice."""
+    shown = loop.avatar
+
+    def names() -> list[str]:
+        found = [entry.name for entry in list_avatars() if not entry.problem]
+        return found if shown.name in found else [shown.name, *found]
+
+    def prepare(name: str) -> PreparedAvatar:
+        return build.prepare_avatar(loop.stages, load_avatar(find_avatar(name)), config)
+
+    return Shelf(names, prepare)
+
+
+@contextlib.contextmanager
+def _finished(sink: MemorySink | PreviewSink | VideoFileSink | None) -> Iterator[None]:
+    """Close the sink when all went well; leave no half-finished file when not."""
+    try:
+        yield
+    except BaseException:
+        if isinstance(sink, VideoFileSink):
+            sink.abort()
+        raise
+    if sink is not None:
+        sink.close()
+
+
+def _summary(sent: int, loop: FrameLoop, units: LiveUnits | None = None) -> str:
+    counts = {"held": loop.held}
+    if units is not None:
+        counts |= {
+            "units without sound": units.late_units,
+            "skipped": units.skipped_units,
+            "samples dropped": units.dropped_samples,
+        }
+    said = [f"{sent} frames", *(f"{count} {what}" for what, count in counts.items() if count)]
+    spread = loop.timings.spreads().get("latency")
+    if spread is not None:
+        said.append(f"last sample to frame {spread.p50_ms:.1f} ms, p95 {spread.p95_ms:.1f} ms")
+    return ", ".join(said)
