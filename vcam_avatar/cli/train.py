@@ -1,0 +1,21 @@
+"""``vcam-avatar train``: makes the networks again."""
+
+import argparse
+
+from vcam_avatar.cli._tasks import Task, add_tasks
+
+TASKS = {
+    "voices": Task("vcam_avatar.training.speech_tts", "generate speech with known phones"),
+    "speech": Task("vcam_avatar.training.speech", "gather speech and mouths into training sets"),
+    "lips": Task("vcam_avatar.training.lips", "train and export the lip network"),
+    "pose": Task("vcam_avatar.training.pose_train", "train and export the pose predictor"),
+    "face": Task("vcam_avatar.training.face", "train the face generator"),
+    "face-export": Task("vcam_avatar.training.face_export", "export the face generator"),
+    "hands": Task("vcam_avatar.training.body_lift", "train and export the hand network"),
+    "detectors": Task("vcam_avatar.training.convert_mediapipe", "convert MediaPipe's detectors"),
+}
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    add_tasks(subparsers, "train", "train the networks (needs the extra 'train')", TASKS)
