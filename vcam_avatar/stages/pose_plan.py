@@ -1,0 +1,198 @@
+"""What the hands are up to: chance chooses motion units, the network performs them.
+
+A plan says whether the hands rest or perform, how far the unit is, how long it takes, where the arms will be
+in its middle and at its end, and how the trunk drifts. It is drawn from what the network finds likely, with
+a seed; the network then moves along it in step with the sound.
+"""
+
+import base64
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcam_avatar.media import FloatArray
+
+MOTION_HZ = 25
+RESTING = -1
+"""Number of the unit that leads to rest and stays there."""
+_QUIET_TICKS = 14
+"""After this long without a voice the hands go to rest whatever the network says."""
+_QUIET_TO_REST_TICKS = 5
+"""Only after this long without a voice may they go to rest for the pause's sake."""
+_SHORTEST_TICKS = 5
+_ALWAYS, _NEVER = -1e4, 1e4
+_RECENT = 8
+
+
+def unpacked(value: dict[str, Any]) -> FloatArray:
+    """An array stored in a sidecar as float16 in base64."""
+    flat = np.frombuffer(base64.b64decode(value["float16"]), np.float16)
+    return flat.reshape(value["shape"]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class UnitTable:
+    """The motion units that may be chosen, told in the coarse arm space."""
+
+    arm_basis: FloatArray
+    """float32 ``(2K, D)``: arm coordinates of a flattened pose are ``pose @ arm_basis - arm_offset``."""
+    arm_offset: FloatArray
+    start: FloatArray
+    """float32 ``(U, D)``."""
+    middle: FloatArray
+    end: FloatArray
+    ticks: NDArray[np.int64]
+    """``(U,)`` natural durations."""
+    trunk_mean: FloatArray
+    trunk_deviation: FloatArray
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> "UnitTable":
+        """From the sidecar's values."""
+        arrays = {
+            "arm_basis": "arm_basis", "arm_offset": "arm_offset", "start": "unit_start",
+            "middle": "unit_middle", "end": "unit_end", "trunk_mean": "trunk_mean",
+            "trunk_deviation": "trunk_deviation",
+        }  # fmt: skip
+        loaded = {name: unpacked(values[key]) for name, key in arrays.items()}
+        return cls(ticks=np.asarray(values["unit_ticks"], np.int64), **loaded)
+
+    def arms(self, pose: FloatArray) -> FloatArray:
+        """float32 ``(D,)`` of a pose ``(K, 2)``."""
+        return np.asarray(pose.reshape(-1) @ self.arm_basis - self.arm_offset, np.float32)
+
+
+class _Drift:
+    """Slow smooth chance motion of unit deviation: white noise through two leaks."""
+
+    def __init__(self, size: int, rng: np.random.Generator, seconds: float = 0.9) -> None:
+        self._keep = math.exp(-1 / (seconds * MOTION_HZ))
+        gain = 1 - self._keep
+        # Deviation of white noise after both leaks, so that the output has deviation 1.
+        a2 = self._keep**2
+        power = gain**4 * (1 + a2) / (1 - a2) ** 3
+        self._scale = gain / math.sqrt(power)
+        self._gain, self._rng = gain, rng
+        self._inner, self.value = np.zeros(size), np.zeros(size)
+
+    def tick(self) -> NDArray[np.float64]:
+        """The next value, ``(size,)``."""
+        white = self._rng.normal(0, 1, len(self.value))
+        self._inner = self._keep * self._inner + self._scale * white
+        self.value = self._keep * self.value + self._gain * self._inner
+        return self.value
+
+
+@dataclass
+class Offer:
+    """What the network is given for one tick."""
+
+    kept: FloatArray
+    """Plan when nothing new begins."""
+    new: FloatArray
+    """Plan when it does."""
+    chance: float
+    """Logit above which it does."""
+
+
+class Planner:
+    """Keeps the plan and draws the next one."""
+
+    def __init__(self, table: UnitTable, rest: FloatArray, rng: np.random.Generator) -> None:
+        """``rest`` float32 ``(K, 2)``: where the hands return to."""
+        self._table, self._rng = table, rng
+        self._home = table.arms(rest)
+        self._drift = _Drift(len(table.trunk_mean), rng)
+        self._lively = 0.0
+        self._trunk = np.zeros(len(table.trunk_mean), np.float32)
+        self._length = 1.0
+        self._quiet = 10**6
+        self._age = 10**6
+        self._recent: list[int] = []
+        self._next = RESTING
+        self._next_length = 1.0
+        self.unit = RESTING
+        self.plan = self._plan(RESTING, 1.0, self._home)
+        self.plan[1] = 1.5
+
+    @property
+    def resting(self) -> bool:
+        """The hands are at rest or on their way there."""
+        return self.unit == RESTING
+
+    @property
+    def at_rest(self) -> bool:
+        """The way to rest is over."""
+        return self.resting and self._age >= self._length
+
+    def _plan(self, unit: int, length: float, now: FloatArray) -> FloatArray:
+        table = self._table
+        if unit == RESTING:
+            middle, end = (now + self._home) / 2, self._home
+        else:
+            join = now - table.start[unit]
+            middle, end = table.middle[unit] + 0.56 * join, table.end[unit] + 0.12 * join
+        head = np.array([unit == RESTING, 1 / length, length / 20], np.float32)
+        return np.concatenate([head, middle, end, self._trunk]).astype(np.float32)
+
+    def offer(self, pose: FloatArray, unit_logits: FloatArray | None, voice: float) -> Offer:
+        """Draw the possibilities of the next tick.
+
+        Args:
+            pose: float32 ``(K, 2)`` reached so far.
+            unit_logits: float32 ``(U + 1,)`` of the tick before, or None at the start.
+            voice: probability that somebody speaks.
+        """
+        self._quiet = 0 if voice > 0.5 else self._quiet + 1
+        target = 1.0 if self._quiet < _QUIET_TO_REST_TICKS else 0.25
+        self._lively += (target - self._lively) * (0.12 if target > self._lively else 0.05)
+        table = self._table
+        drift = self._drift.tick() * self._lively
+        self._trunk = (table.trunk_mean + table.trunk_deviation * drift).astype(np.float32)
+        self._age += 1
+        kept = self.plan.copy()
+        kept[1] = min(1.5, kept[1] + 1 / self._length)
+        kept[-len(self._trunk) :] = self._trunk
+        silent = self._quiet >= _QUIET_TICKS
+        u = float(np.clip(self._rng.random(), 1e-4, 1 - 1e-4))
+        chance = math.log(u / (1 - u))
+        if self.resting:
+            chance = _NEVER if self._quiet > 1 or self._age < _SHORTEST_TICKS else chance
+        elif silent or self._age >= 1.1 * self._length + 1:
+            chance = _ALWAYS
+        elif self._age < _SHORTEST_TICKS:
+            chance = _NEVER
+        self._next = RESTING if silent and not self.resting else self._draw(unit_logits)
+        if self._next == RESTING:
+            self._next_length = float(self._rng.uniform(13, 21))
+        else:
+            natural = float(table.ticks[self._next])
+            self._next_length = float(np.clip(natural * self._rng.uniform(0.85, 1.25), 4, 45))
+        return Offer(kept, self._plan(self._next, self._next_length, table.arms(pose)), chance)
+
+    def _draw(self, logits: FloatArray | None) -> int:
+        if logits is None:
+            return int(self._rng.integers(len(self._table.ticks)))
+        score = np.array(logits, np.float64)
+        score[self._recent] -= 3.0
+        if self.resting or self._quiet == 0:
+            score[-1] -= 30.0 if self.resting else 1.5
+        score -= score.max()
+        weight = np.exp(score)
+        weight[weight < 0.02] = 0
+        chosen = int(self._rng.choice(len(weight), p=weight / weight.sum()))
+        return RESTING if chosen == len(weight) - 1 else chosen
+
+    def settle(self, offer: Offer, event: float) -> bool:
+        """Take over what the network decided; True when a new unit begins."""
+        if event <= offer.chance:
+            self.plan = offer.kept
+            return False
+        self.plan, self.unit = offer.new, self._next
+        self._length, self._age = self._next_length, 0
+        if self.unit != RESTING:
+            self._recent = [*self._recent[-(_RECENT - 1) :], self.unit]
+        return True
