@@ -142,6 +142,7 @@ class NeuralFaceGenerator:
         *,
         mouth_gain: float = 1.0,
         smile: float = 0.0,
+        crop: FloatArray | None = None,
     ) -> PreparedFace:
         """The same for a bare picture.
 
@@ -150,8 +151,9 @@ class NeuralFaceGenerator:
             face_px: float ``(68, 2)`` iBUG-68 landmarks in its pixels.
             side_px: side of the patch, kept within 96..384.
             mouth_gain: 0 leaves the picture's mouth alone.
+            crop: float ``(2, 3)`` unit crop -> picture pixels; None: that of the landmarks.
         """
-        matrix = face_crop_matrix(face_px)
+        matrix = face_crop_matrix(face_px) if crop is None else crop
         landmarks = to_unit_crop(face_px, matrix)
         side = min(max(side_px + side_px % 2, MIN_PATCH_PX), MAX_PATCH_PX)
         seen = cut_crop(picture_bgr, matrix, CROP_PX).astype(np.float32).transpose(2, 0, 1)[None] / 255
@@ -204,6 +206,12 @@ class NeuralFaceGenerator:
             patch,
         )
         return FacePatch(patch)
+
+    def mouth_paint(self, prepared: PreparedFace, expression: Expression) -> FloatArray:
+        """Share of paint in the mouth's window, float32 ``(80, 80)``: the drawn inside of the mouth."""
+        whole, mouth = self._maps(prepared.code, self._wanted(prepared, expression))
+        self._take_off_rest(prepared, whole, mouth)
+        return np.asarray(1 / (1 + np.exp(-mouth[..., 2])), np.float32)
 
     def _wanted(self, prepared: PreparedFace, expression: Expression) -> Expression:
         wanted = np.array(expression, np.float32)

@@ -154,7 +154,8 @@ def plain_batch(faces: FaceSet, chosen: NDArray[np.int64]) -> FaceBatch:
 def _random_matrix(rng: np.random.Generator) -> FloatArray:
     """float ``(2, 3)`` new unit crop -> old unit crop: turned, scaled, stretched, shifted a little."""
     angle = rng.normal(0, 0.05)
-    scale = np.exp(rng.normal(0, 0.05)) * np.exp(rng.normal(0, 0.04, 2) * [1, -1])
+    # The detector's eyes lie a little higher than the factory's: its crops are 4 % larger.
+    scale = 1.04 * np.exp(rng.normal(0, 0.05)) * np.exp(rng.normal(0, 0.04, 2) * [1, -1])
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
     shift = np.array([0.5, 0.5]) + rng.normal(0, 0.012, 2)
     return np.concatenate([rotation, (shift - rotation @ [0.5, 0.5])[:, None]], 1)
