@@ -135,6 +135,7 @@ class AvatarService:
         if self._config.obs.follow:
             self._start_link()
         self._tell_names()
+        self._parts.shelf.put(self._wanted, self._parts.loop.avatar)
         self._parts.shelf.warm(self._wanted)
 
     def stop(self) -> None:
@@ -271,7 +272,7 @@ class AvatarService:
                 "name": getattr(source, "name", parts.source_name if source is not None else None),
                 "level_db": level.rms_db,
                 "peak_db": level.peak_db,
-                "clipped_samples": level.clipped_samples,
+                "clipped_samples": getattr(source, "clipped_samples", level.clipped_samples),
                 "silent_s": round(level.silent_s, 1),
                 "openings": self.sound.openings,
                 "drift_ppm": getattr(source, "drift_ppm", None),

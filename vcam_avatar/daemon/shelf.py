@@ -1,6 +1,8 @@
 """The avatars at hand: loaded in the background, so that a switch never makes the picture wait."""
 
 import logging
+import os
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -34,9 +36,16 @@ class Shelf(Generic[Prepared]):
         self._capacity = capacity
         self._lock = threading.Lock()
         self._ready: OrderedDict[str, Future[Prepared]] = OrderedDict()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="shelf")
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="shelf", initializer=_step_back)
         self.names: tuple[str, ...] = tuple(names())
         """The avatars there are, in hotkey order."""
+
+    def put(self, name: str, prepared: Prepared) -> None:
+        """One that is ready already."""
+        future: Future[Prepared] = Future()
+        future.set_result(prepared)
+        with self._lock:
+            self._ready[name] = future
 
     def get(self, name: str) -> Prepared:
         """The avatar, prepared; waits for it.
@@ -115,3 +124,9 @@ class Shelf(Generic[Prepared]):
         with self._lock:
             if self._ready.get(name) is future:
                 del self._ready[name]
+
+
+def _step_back() -> None:
+    """Let the threads of the running picture go first, where the system has priorities for threads."""
+    if sys.platform.startswith("linux"):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
