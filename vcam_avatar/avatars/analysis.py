@@ -36,6 +36,8 @@ class PictureAnalysis:
     """uint8 ``(H, W)``: 255 on the person."""
     notes: tuple[str, ...]
     """What was not found or looks doubtful, each a sentence with what to do."""
+    other_faces_px: FloatArray
+    """float32 ``(n, 2)``: where further faces are."""
 
 
 class PictureAnalyser:
@@ -65,8 +67,8 @@ class PictureAnalyser:
         span = eye_mouth_px(face_px)
         if span < _MIN_EYE_MOUTH_PX:
             raise AvatarDataError(
-                f"the face is too small: eyes and mouth are {span:.0f} px apart, {_MIN_EYE_MOUTH_PX:.0f} are "
-                "needed; use a larger picture or cut out the person"
+                f"no face large enough was found: eyes and mouth of the largest are {span:.0f} px apart, "
+                f"{_MIN_EYE_MOUTH_PX:.0f} are needed; use a larger picture or one taken from nearer"
             )
         if len(faces) > 1:
             notes.append(
@@ -84,15 +86,24 @@ class PictureAnalyser:
             left, right = self.people.hands_of(rgb, body)
             points = to_keypoints(body, left, right)
             notes += _say_hands(points)
+        size = np.array([picture_bgr.shape[1], picture_bgr.shape[0]])
+        if points[1, 1] > 1.1 * size[1]:
+            raise AvatarDataError(
+                "only a head was found: the picture ends above the shoulders; use one that shows the chest"
+            )
+        # Guesses far outside the picture are worse than none.
+        far = (np.abs(points[:, :2] / size - 0.5) > 1.4).any(1)
+        points[far & ~np.isin(np.arange(len(points)), (0, 1, 2, 5))] = 0
+        others_px = np.array([f.mesh_px.mean(0) for f in faces[1:]], np.float32).reshape(-1, 2)
         if alpha is not None:
-            return PictureAnalysis(points, face_px, alpha, tuple(notes))
+            return PictureAnalysis(points, face_px, alpha, tuple(notes), others_px)
         mask = self.mask(picture_bgr, points, face_px, body if others else None)
         if mask[tuple(np.clip(face_px.mean(0).astype(int)[::-1], 0, np.array(mask.shape) - 1))] < 128:
             notes.append(
                 "the person could not be told from the background; use a picture with a plain background or "
                 "a cut-out PNG with transparency"
             )
-        return PictureAnalysis(points, face_px, mask, tuple(notes))
+        return PictureAnalysis(points, face_px, mask, tuple(notes), others_px)
 
     def _body_of(self, rgb: ByteArray, face: FacePoints) -> tuple[BodyPoints | None, bool]:
         """The body under ``face`` and whether there are other bodies."""
@@ -105,8 +116,11 @@ class PictureAnalyser:
             points = body.points_px
             width = float(np.hypot(*(points[11, :2] - points[12, :2])))
             below = float(points[[11, 12], 1].mean()) > float(nose[1])
+            shoulders = points[[11, 12], :2]
+            size = np.array([rgb.shape[1], rgb.shape[0]])
             return (
                 float(np.hypot(*(points[0, :2] - nose))) < 1.2 * span
+                and bool((np.abs(shoulders / size - 0.5) < 1.2).all())
                 and 1.5 * span < width < 12 * span
                 and below
                 and bool(points[[11, 12], 3].mean() > 0.3)
@@ -166,7 +180,8 @@ class PictureAnalyser:
         radius = max(2, round(0.004 * max(width, height)))
         grey = cv2.cvtColor(picture_bgr, cv2.COLOR_BGR2GRAY).astype(np.float32)
         soft = guided(grey, soft.astype(np.float32), radius, 10.0)
-        return np.asarray(np.clip((soft - 0.1) / 0.8, 0, 1) * 255 + 0.5, np.uint8)
+        mask = np.asarray(np.clip((soft - 0.1) / 0.8, 0, 1) * 255 + 0.5, np.uint8)
+        return _part_with(mask, face_px.mean(0))
 
     @cached_property
     def _mask_network(self) -> Network:
@@ -178,6 +193,14 @@ class PictureAnalyser:
         part = crop(rgb, region, size, replicate=True)
         result: FloatArray = network.run(as_input(network, part))["output0"][0, :, :, 0]
         return _place(result, region, rgb.shape[:2])
+
+
+def _part_with(mask: ByteArray, point_px: FloatArray) -> ByteArray:
+    """The connected part of ``mask`` around a point; all of it when the point lies outside."""
+    _, labels = cv2.connectedComponents((mask > 25).astype(np.uint8))
+    column, row = np.clip(point_px.astype(int), 0, [mask.shape[1] - 1, mask.shape[0] - 1])
+    label = labels[row, column]
+    return np.where(labels == label, mask, 0).astype(np.uint8) if label else mask
 
 
 def _place(small: FloatArray, region: Region, shape: tuple[int, ...]) -> FloatArray:

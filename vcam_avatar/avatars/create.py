@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vcam_avatar.avatars.analysis import PictureAnalyser, PictureAnalysis, eye_mouth_px
+from vcam_avatar.avatars.analysis import PictureAnalyser, PictureAnalysis, eye_mouth_px, shoulders_below
 from vcam_avatar.avatars.face_shape import STANDARD_FACE
 from vcam_avatar.avatars.format import (
     LAYERS_FOLDER,
@@ -159,14 +159,20 @@ def analyse_file(
         mask = picture.alpha
         if mask is None:
             mask = analyser.mask(picture.bgr, points, face)
-        analysis = PictureAnalysis(points, face, mask, ())
+        analysis = PictureAnalysis(points, face, mask, (), np.zeros((0, 2), np.float32))
     else:
         progress("finding face, body and hands")
         analysis = analyser.analyse(picture.over(_BEHIND), picture.alpha)
+        notes = tuple(note for note in analysis.notes if "faces were found" in note)
+        alone = _alone(whole, picture, analysis)
+        if alone is not None:
+            whole, picture = alone, alone.reduced(WORK_PX)
+            analysis = analyser.analyse(picture.over(_BEHIND), picture.alpha)
         closer = _closer(whole, picture, analysis)
         if closer is not None:
             picture = closer
             analysis = analyser.analyse(picture.over(_BEHIND), picture.alpha)
+        analysis = dataclasses.replace(analysis, notes=tuple(dict.fromkeys(notes + analysis.notes)))
     size = Size(picture.bgr.shape[1], picture.bgr.shape[0])
     keypoints = make_keypoints(size, analysis.points_px, analysis.face_px, str(path))
     return picture, keypoints, analysis.mask, whole.notes + analysis.notes
@@ -234,6 +240,24 @@ def _inside(picture: ByteArray, points_px: FloatArray) -> FloatArray:
     return picture[mask > 0].astype(np.float32)
 
 
+def _alone(whole: Picture, picture: Picture, analysis: PictureAnalysis) -> Picture | None:
+    """The file cut halfway to the faces beside the main one, or None when there are none."""
+    height, width = picture.bgr.shape[:2]
+    span = eye_mouth_px(analysis.face_px)
+    centre = float(analysis.face_px[:, 0].mean())
+    left, right = 0.0, float(width)
+    for other in analysis.other_faces_px[:, 0]:
+        middle = (centre + float(other)) / 2
+        if other < centre - 2 * span:
+            left = max(left, middle)
+        elif other > centre + 2 * span:
+            right = min(right, middle)
+    if right - left > 0.95 * width or right - left < 5 * span:
+        return None
+    factor = whole.bgr.shape[0] / height
+    return whole.cropped(int(left * factor), 0, int(right * factor), whole.bgr.shape[0])
+
+
 def _closer(whole: Picture, picture: Picture, analysis: PictureAnalysis) -> Picture | None:
     """The part of the file around a small person at a better resolution, or None."""
     factor = whole.bgr.shape[0] / picture.bgr.shape[0]
@@ -244,7 +268,7 @@ def _closer(whole: Picture, picture: Picture, analysis: PictureAnalysis) -> Pict
     height, width = picture.bgr.shape[:2]
     eyes = analysis.face_px[36:48].mean(0)
     # Room for the hair, arms to the sides and the body down to the hips.
-    box = np.array([eyes[0] - 15 * span, eyes[1] - 6 * span, eyes[0] + 15 * span, eyes[1] + 14 * span])
+    box = np.array([eyes[0] - 11 * span, eyes[1] - 5 * span, eyes[0] + 11 * span, eyes[1] + 11 * span])
     known = analysis.points_px[analysis.points_px[:, 2] > 0.3, :2]
     box[:2] = np.minimum(box[:2], known.min(0) - span)
     box[2:] = np.maximum(box[2:], known.max(0) + span)
@@ -310,8 +334,6 @@ def write_template(picture_path: Path, target: Path) -> Path:
         points[:, :2] *= scale
     except AvatarDataError:
         # Nothing found: a standard person in the middle to start from.
-        from vcam_avatar.avatars.analysis import shoulders_below
-
         face = (STANDARD_FACE * 0.09 * height + [width / 2, 0.25 * height]).astype(np.float32)
         points = shoulders_below(face)
     drawn = target.with_suffix(".png")

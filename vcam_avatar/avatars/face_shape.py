@@ -25,12 +25,12 @@ STANDARD_FACE = np.array(
 """68 landmarks: origin between the eyes, unit the distance from eyes to mouth, y down; a closed mouth."""
 
 HANDLES = {
-    "face_right": (0,), "face_left": (16,), "chin": (8,), "nose_tip": (30,),
-    "right_eye_outer": (36,), "right_eye_inner": (39,), "left_eye_inner": (42,), "left_eye_outer": (45,),
-    "right_brow": (19,), "left_brow": (24,),
-    "mouth_right": (48, 60), "mouth_left": (54, 64), "upper_lip": (51,), "lower_lip": (57,),
+    "face_right": 0, "face_left": 16, "chin": 8, "nose_tip": 30,
+    "right_eye_outer": 36, "right_eye_inner": 39, "left_eye_inner": 42, "left_eye_outer": 45,
+    "right_brow": 19, "left_brow": 24,
+    "mouth_right": 48, "mouth_left": 54, "upper_lip": 51, "lower_lip": 57,
 }  # fmt: skip
-"""Points a person can place, and the landmarks they stand for. Right is the character's right."""
+"""Points a person can place, and the landmark each stands for. Right is the character's right."""
 NEEDED_HANDLES = ("right_eye_outer", "left_eye_outer", "mouth_right", "mouth_left", "chin")
 
 
@@ -50,7 +50,7 @@ def bend_face(handles_px: dict[str, tuple[float, float]]) -> FloatArray:
         raise ValueError(f"unknown {', '.join(sorted(unknown))}; known are {', '.join(HANDLES)}")
     if missing := set(NEEDED_HANDLES) - set(handles_px):
         raise ValueError(f"{', '.join(sorted(missing))} missing")
-    pairs = [(index, handles_px[name]) for name in handles_px for index in HANDLES[name]]
+    pairs = [(HANDLES[name], place) for name, place in handles_px.items()]
     source = STANDARD_FACE[[index for index, _ in pairs]].astype(np.float64)
     target = np.array([point for _, point in pairs], np.float64)
     count = len(source)

@@ -134,8 +134,8 @@ def write_points_file(path: Path, points_px: FloatArray, face_px: FloatArray, si
         "",
         "# Face",
     ]
-    for name, indices in HANDLES.items():
-        lines.append(f"{name} {face_px[indices[0], 0]:.1f} {face_px[indices[0], 1]:.1f}")
+    for name, index in HANDLES.items():
+        lines.append(f"{name} {face_px[index, 0]:.1f} {face_px[index, 1]:.1f}")
     lines += ["", "# Body"]
     for index, name in enumerate(BODY_NAMES[:11]):
         x, y, confidence = points_px[index]
@@ -178,6 +178,6 @@ def draw_points(picture_bgr: ByteArray, points_px: FloatArray, face_px: FloatArr
         if (points_px[where, 2] > 0).all():
             for point in points_px[where]:
                 cv2.circle(picture, place(point), 3, colour, -1, cv2.LINE_AA)
-    for name, indices in HANDLES.items():
-        mark(face_px[indices[0]], (0, 255, 255), name)
+    for name, index in HANDLES.items():
+        mark(face_px[index], (0, 255, 255), name)
     return picture
