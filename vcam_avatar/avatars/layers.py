@@ -2,7 +2,7 @@
 
 Back to front: background, core (head, hair, neck and torso, arms removed and what they hid completed),
 then per arm upper arm and forearm as straightened strips, and the hand as a style for a mesh.
-All lengths are in pixels of the avatar's picture.
+All lengths are in pixels of the layers, which are as large as the picture or uniformly smaller.
 """
 
 import json
@@ -70,6 +70,8 @@ class HandStyle:
     """Colour of the line around hands in drawings; None: no line."""
     outline_px: float = 0.0
     """Width of that line."""
+    elbow_bgr: Colour | None = None
+    """Bare skin at the elbow in light, where it differs from the hand's."""
     sleeve_end: float = 0.0
     """Where the sleeve ends: 0 to 1 from shoulder to elbow, 1 to 2 from elbow to wrist."""
 
@@ -90,7 +92,7 @@ class Layers:
     """All layers of one picture."""
 
     size: Size
-    """Of the picture, and of ``core_bgra`` and ``background_bgr``."""
+    """Of ``core_bgra`` and ``background_bgr``: the picture's, or uniformly smaller."""
     core_bgra: ByteArray
     """uint8 ``(h, w, 4)``, straight alpha: the person without arms."""
     background_bgr: ByteArray | None

@@ -278,8 +278,9 @@ def _core(scene: _Scene, arms: list[_Arm]) -> ByteArray:
     core = (person & ~region) | (inner & (person | region))
     core = np.asarray(cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0)
     core = largest_part(core)
-    # A calm outline where arms were cut away.
-    calm = blur(core, 0.025 * unit) > 0.5
+    # A calm outline where arms were cut away, without slivers.
+    calm = grow(grow(core, -0.035 * unit), 0.035 * unit)
+    calm = np.asarray(blur(calm, 0.02 * unit) > 0.5)
     core = np.where(grow(region, 3) & (scene.grid[..., 1] > scene.points[1, 1] + 0.2 * unit), calm, core)
     covered = core & grow(region, 4)
     shoulder = np.zeros(person.shape, bool)
@@ -397,9 +398,21 @@ def _arm_layers(scene: _Scene, arm: _Arm, skin: dict[str, Any], upper: Strip, sl
         skin_bgr=(skin_bgr[0], skin_bgr[1], skin_bgr[2]),
         shadow_bgr=(shadow_bgr[0], shadow_bgr[1], shadow_bgr[2]),
         light=(light[0], light[1], light[2]),
+        elbow_bgr=_elbow_colour(upper) if sleeve_end < 0.85 and arm.upper_seen else None,
         sleeve_end=float(sleeve_end),
     )
     return ArmLayers(upper, fore, style)
+
+
+def _elbow_colour(upper: Strip) -> tuple[float, float, float]:
+    """Lit skin at the lower end of a bare upper arm."""
+    count, width = upper.image_bgra.shape[:2]
+    first, last = (int((t - upper.start) / (upper.end - upper.start) * count) for t in (0.86, 1.04))
+    patch = upper.image_bgra[first : max(last, first + 1), int(0.38 * width) : int(0.62 * width)]
+    pixels = patch[..., :3].reshape(-1, 3).astype(np.float32)
+    order = pixels.sum(1).argsort()
+    lit = pixels[order[len(order) // 3 :]].mean(0)
+    return float(round(lit[0], 1)), float(round(lit[1], 1)), float(round(lit[2], 1))
 
 
 def avatar_layers(avatar: Avatar) -> Layers:

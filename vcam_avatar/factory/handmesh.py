@@ -144,7 +144,8 @@ def build_hand_mesh(model: HumanModel, skins: list[Path]) -> dict[str, Any]:
         axis = joints[4 + 3 * finger] - joints[3 + 3 * finger]
         axis = axis / np.linalg.norm(axis)
         along = (body[used] - joints[4 + 3 * finger]) @ axis
-        tips.append(joints[4 + 3 * finger] + axis * 0.92 * along[mine].max())
+        # The bone of the thumb runs beside its middle: the end is where the flesh is.
+        tips.append(body[used][mine & (along > 0.8 * along[mine].max())].mean(0))
     normals = np.zeros_like(vertices)
     vertex_normals(vertices, faces, normals)
     directions = _sphere(96)

@@ -25,8 +25,8 @@ _MARGIN = 0.12
 """What is kept of the person beyond the frame, in frame heights: leaning brings it into view."""
 _FOREARM_PALMS = 2.25
 """Length of the mesh's forearm in palm lengths."""
-_FOREARM_RADIUS = 0.40
-"""Greatest radius of the mesh's forearm in palm lengths."""
+_FOREARM_RADIUS = 0.36
+"""Radius near the elbow of the mesh's forearm in palm lengths."""
 _NEARER = 0.12
 """How much larger a hand appears at the end of a forearm that points at the viewer."""
 
@@ -42,6 +42,8 @@ class _Arm:
     width: float
     """Thickness of the forearm over the mesh's own."""
     ramp: Ramp
+    tint: tuple[float, float, float]
+    """Colour of the elbow over the hand's."""
     painter: HandPainter
     sleeve_painter: HandPainter
     track: HandTrack
@@ -155,11 +157,12 @@ class BodyGenerator:
     ) -> _Arm:
         style = arm.hand
         palm = style.palm_px * scale
-        radius = 0.9 * _radius_of(arm.upper) * scale
+        radius = _radius_of(arm.upper) * scale
         return _Arm(
             name, joints, _frame_strip(arm.upper, scale), _frame_strip(arm.fore, scale), style, palm,
             float(np.clip(radius / (_FOREARM_RADIUS * palm), 0.75, 1.25)),
             make_ramp(style.skin_bgr, style.shadow_bgr, style.light, style.detail, style.toon),
+            _tint(style),
             HandPainter(self._mesh), HandPainter(self._mesh), HandTrack(),
         )  # fmt: skip
 
@@ -234,22 +237,32 @@ class BodyGenerator:
         arm.upper.draw(target, placed.shoulder[:2], placed.elbow[:2])
         sleeve = arm.style.sleeve_end - 1
 
-        def paint(painter: HandPainter, fade: tuple[float, float]) -> Painted | None:
+        def paint(painter: HandPainter, fade: tuple[float, float], until: float = 9.0) -> Painted | None:
             return painter.paint(
                 matrices, arm.name == "right", (float(placed.wrist[0]), float(placed.wrist[1])), palm,
-                arm.ramp, (p.size.width_px, p.size.height_px), fade,
+                arm.ramp, (p.size.width_px, p.size.height_px), fade, until, arm.tint,
             )  # fmt: skip
 
         if arm.fore.is_empty:
             _put(target, paint(arm.painter, (-0.02, 0.1)))
             return
         if sleeve < 0.85:
-            _put(target, paint(arm.painter, (max(-0.05, sleeve - 0.2), max(0.0, sleeve - 0.15))))
+            _put(target, paint(arm.painter, (max(-0.05, sleeve - 0.2), max(0.0, sleeve - 0.15)), 1.0))
             arm.fore.draw(target, placed.elbow[:2], placed.wrist[:2])
             _put(target, paint(arm.sleeve_painter, (max(0.8, sleeve), max(0.9, sleeve + 0.1))))
         else:
             arm.fore.draw(target, placed.elbow[:2], placed.wrist[:2])
             _put(target, paint(arm.painter, (0.93, 0.97)))
+
+
+def _tint(style: HandStyle) -> tuple[float, float, float]:
+    if style.elbow_bgr is None:
+        return (1.0, 1.0, 1.0)
+    ratio = [
+        float(np.clip(e / max(s, 1.0), 0.7, 1.4))
+        for e, s in zip(style.elbow_bgr, style.skin_bgr, strict=True)
+    ]
+    return ratio[0], ratio[1], ratio[2]
 
 
 def _put(target: ByteArray, painted: Painted | None) -> None:
@@ -277,7 +290,7 @@ def _to_frame(view: FloatArray, points: FloatArray) -> FloatArray:
 def _radius_of(strip: Strip) -> float:
     """Half the width of a strip's silhouette near the lower joint."""
     count = len(strip.image_bgra)
-    row = int(np.clip((0.8 - strip.start) / (strip.end - strip.start), 0, 0.99) * count)
+    row = int(np.clip((0.97 - strip.start) / (strip.end - strip.start), 0, 0.99) * count)
     covered = float((strip.image_bgra[row, :, 3] > 127).mean())
     return covered * strip.half_width_px
 

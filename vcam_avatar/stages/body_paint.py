@@ -80,6 +80,8 @@ class HandPainter:
         ramp: Ramp,
         frame_size: tuple[int, int],
         fade: tuple[float, float],
+        until: float = 9.0,
+        tint: tuple[float, float, float] = (1.0, 1.0, 1.0),
     ) -> Painted | None:
         """Draw one hand.
 
@@ -90,6 +92,8 @@ class HandPainter:
             palm_px: palm length in frame pixels.
             frame_size: width and height; what lies outside is not drawn.
             fade: alpha is 0 below ``fade[0]`` along the forearm (0 elbow, 1 wrist) and 1 from ``fade[1]``.
+            until: triangles wholly beyond this place are left out.
+            tint: factors of blue, green and red at the elbow, fading to 1 at the wrist.
 
         Returns:
             The drawn part, or None when nothing of it lies inside the frame.
@@ -101,7 +105,7 @@ class HandPainter:
             mesh.vertices, mesh.bone_index, mesh.bone_weight, matrices, sign,
             np.float32(palm_px), np.array(wrist_px, np.float32), points,
         )  # fmt: skip
-        shown = mesh.along >= fade[0] - 0.05
+        shown = (mesh.along >= fade[0] - 0.05) & (mesh.along <= until + 0.1)
         low, high = points[shown, :2].min(0), points[shown, :2].max(0)
         left, top = max(0, int(low[0]) - 1), max(0, int(low[1]) - 1)
         right, bottom = min(frame_size[0], int(high[0]) + 2), min(frame_size[1], int(high[1]) + 2)
@@ -125,7 +129,8 @@ class HandPainter:
         slope = 1 / max(fade[1] - fade[0], 1e-3)
         _paint(
             points, mesh.faces, self._brightness, mesh.uv, mesh.along, mesh.detail, ramp.colours,
-            np.float32(ramp.detail), sign, np.array([fade[0], slope], np.float32), depth, image,
+            np.float32(ramp.detail), sign, np.array([fade[0], slope, until], np.float32),
+            np.array(tint, np.float32), depth, image,
         )  # fmt: skip
         _reduce(image, out)
         return Painted(out, left, top)
@@ -133,14 +138,15 @@ class HandPainter:
 
 @njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
 def over(target: Any, image: Any, left: Any, top: Any) -> None:
-    """Premultiplied BGRA ``image`` over the BGR ``target`` at (left, top), in place; must lie inside."""
+    """Premultiplied BGRA ``image`` over BGR or BGRA ``target`` at (left, top), in place; must lie inside."""
+    channels = target.shape[2]
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
             alpha = int(image[y, x, 3])
             if alpha == 0:
                 continue
             keep = 255 - alpha
-            for channel in range(3):
+            for channel in range(channels):
                 below = int(target[top + y, left + x, channel])
                 target[top + y, left + x, channel] = min(
                     255, int(image[y, x, channel]) + (below * keep + 127) // 255
@@ -207,7 +213,7 @@ def _light(normals: Any, occlusion: Any, light: Any, out: Any) -> None:
 @njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
 def _paint(
     points: Any, faces: Any, brightness: Any, uv: Any, along: Any, detail: Any, ramp: Any, detail_share: Any,
-    mirror: Any, fade: Any, depth: Any, image: Any,
+    mirror: Any, fade: Any, tint: Any, depth: Any, image: Any,
 ) -> None:  # fmt: skip
     """Z-buffered triangles: ``points`` in pixels of ``image`` (h, w, 4) uint8, alpha = fade along the arm."""
     height, width = depth.shape
@@ -226,7 +232,7 @@ def _paint(
         # z points away from the viewer: outward faces wind clockwise on the screen (left hand).
         if area * mirror >= 0:
             continue
-        if max(along[a], along[b], along[c]) < fade[0]:
+        if max(along[a], along[b], along[c]) < fade[0] or min(along[a], along[b], along[c]) > fade[2]:
             continue
         inverse = np.float32(1.0) / area
         top = max(0, int(np.ceil(min(y0, y1, y2) - 0.5)))
@@ -252,20 +258,22 @@ def _paint(
                 depth[y, x] = z
                 light = w0 * brightness[a] + w1 * brightness[b] + w2 * brightness[c]
                 step = min(max(int(light * 255), 0), 255)
-                if textured:
+                share = detail_share * min(
+                    max((where - np.float32(0.85)) * np.float32(6), np.float32(0)), np.float32(1)
+                )
+                row, column = 0, 0
+                if textured and share > 0:
                     u = w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0]
                     v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
                     column = min(max(int(u), 0), detail_width - 1)
                     row = min(max(int(v), 0), detail_height - 1)
-                    share = detail_share * min(
-                        max((where - np.float32(0.85)) * np.float32(6), np.float32(0)), 1
-                    )
-                    for channel in range(3):
-                        factor = 1 + share * (np.float32(detail[row, column, channel]) / 128 - 1)
-                        image[y, x, channel] = min(255, int(ramp[step, channel] * factor))
                 else:
-                    for channel in range(3):
-                        image[y, x, channel] = min(255, int(ramp[step, channel]))
+                    share = np.float32(0)
+                towards_elbow = min(max(np.float32(1) - where, np.float32(0)), np.float32(1))
+                for channel in range(3):
+                    factor = 1 + share * (np.float32(detail[row, column, channel]) * np.float32(1 / 128) - 1)
+                    factor *= 1 + towards_elbow * (tint[channel] - 1)
+                    image[y, x, channel] = min(255, int(ramp[step, channel] * factor))
                 image[y, x, 3] = int(alpha * 255)
 
 

@@ -1,0 +1,195 @@
+"""Layers of a picture, and the body drawn from them."""
+
+import numpy as np
+import pytest
+from body_scene import CLOTH, HEIGHT, SKIN, WALL, WIDTH, draw, landmarks, points
+
+from vcam_avatar.avatars.layers import Layers, load_layers, save_layers
+from vcam_avatar.avatars.layers_build import build_layers
+from vcam_avatar.errors import AvatarDataError
+from vcam_avatar.media import Size, face_crop_matrix
+from vcam_avatar.stages.body import BodyGenerator
+from vcam_avatar.stages.body_background import cover, extend
+
+SIZE = Size(WIDTH, HEIGHT)
+VIEW = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def layers() -> Layers:
+    picture, mask = draw()
+    return build_layers(picture, points(), landmarks(), mask)
+
+
+@pytest.fixture(scope="module")
+def generator() -> BodyGenerator:
+    return BodyGenerator()
+
+
+@pytest.fixture
+def prepared(layers, generator):
+    background = layers.background_bgr
+    return generator.prepare_layers(
+        layers, points(), landmarks(), VIEW, SIZE, background=background, picture_width_px=WIDTH
+    )
+
+
+def flatten(bgra, wall):
+    alpha = bgra[..., 3:] / 255
+    return bgra[..., :3] * alpha + np.array(wall) * (1 - alpha)
+
+
+def test_arms_leave_the_core(layers):
+    bare, _ = draw(arms=False)
+    core = flatten(layers.core_bgra, WALL)
+    p = points()
+    for joint in (3, 4, 6, 7):
+        x, y = p[joint, :2].astype(int)
+        window = np.s_[y - 12 : y + 12, x - 12 : x + 12]
+        assert np.abs(core[window] - bare[window].astype(float)).mean() < 14, joint
+
+
+def test_the_wall_is_completed_behind_the_person(layers):
+    error = np.abs(layers.background_bgr.astype(float) - np.array(WALL)).mean()
+    assert error < 4
+
+
+def test_head_and_torso_stay_as_they_are(layers):
+    picture, mask = draw()
+    inside = np.zeros((HEIGHT, WIDTH), bool)
+    inside[50:130, WIDTH // 2 - 14 : WIDTH // 2 + 14] = True
+    inside &= mask > 0
+    assert np.abs(layers.core_bgra[inside][:, :3].astype(int) - picture[inside]).mean() < 0.5
+    assert (layers.core_bgra[inside][:, 3] > 250).all()
+
+
+def test_sleeves_and_skin_are_recognised(layers):
+    for arm in (layers.left, layers.right):
+        assert 0.8 < arm.hand.sleeve_end < 1.4
+        assert np.abs(np.array(arm.hand.skin_bgr) - SKIN).max() < 30
+        middle = arm.upper.image_bgra[arm.upper.image_bgra.shape[0] // 2, arm.upper.image_bgra.shape[1] // 2]
+        assert np.abs(middle[:3].astype(float) - CLOTH).max() < 25
+        assert middle[3] > 240
+
+
+def test_layers_survive_saving(layers, tmp_path):
+    save_layers(tmp_path / "layers", layers)
+    again = load_layers(tmp_path / "layers")
+    assert again.size == layers.size
+    assert np.array_equal(again.core_bgra, layers.core_bgra)
+    assert np.array_equal(again.background_bgr, layers.background_bgr)
+    assert again.left.hand == layers.left.hand
+    assert np.array_equal(again.right.fore.image_bgra, layers.right.fore.image_bgra)
+    assert again.left.upper.length_px == pytest.approx(layers.left.upper.length_px, abs=1e-3)
+
+
+@pytest.mark.parametrize("damage", ["missing", "json", "image", "size", "unknown"])
+def test_damaged_layers_name_the_file(layers, tmp_path, damage):
+    folder = tmp_path / "layers"
+    save_layers(folder, layers)
+    path = folder / "layers.json"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "json":
+        path.write_text("{")
+    elif damage == "image":
+        (folder / "left_upper.png").write_bytes(b"\x89PNG nonsense")
+    elif damage == "size":
+        path.write_text(path.read_text().replace(f'"width": {WIDTH}', '"width": 7'))
+    else:
+        path.write_text(path.read_text().replace('"detail"', '"shine"'))
+    with pytest.raises(AvatarDataError, match="repair"):
+        load_layers(folder)
+
+
+def test_a_cut_out_picture_has_no_background(generator):
+    picture, mask = draw()
+    layers = build_layers(np.dstack([picture, mask]), points(), landmarks(), mask)
+    assert layers.background_bgr is None
+    assert layers.core_bgra[2, 2, 3] == 0
+
+
+def test_pictures_without_arms_still_work(generator):
+    picture, mask = draw(arms=False)
+    known = points()
+    known[3:5, 2] = known[6:8, 2] = known[15:, 2] = 0
+    layers = build_layers(picture, known, landmarks(), mask)
+    prepared = generator.prepare_layers(
+        layers, known, landmarks(), VIEW, SIZE, background=layers.background_bgr, picture_width_px=WIDTH
+    )
+    body = generator.generate(prepared, prepared.retargeter.start_pose)
+    assert np.isfinite(body.face_grid).all()
+    assert body.image_bgr.shape == (HEIGHT, WIDTH, 3)
+
+
+def test_the_picture_comes_back_in_its_own_pose(generator, prepared):
+    picture, _ = draw()
+    body = generator.generate(prepared, prepared.retargeter.start_pose)
+    head = np.s_[20:120, WIDTH // 2 - 50 : WIDTH // 2 + 50]
+    error = np.abs(body.image_bgr[head].astype(float) - picture[head]).mean()
+    assert error < 2.5
+    crop = face_crop_matrix(landmarks())
+    assert np.allclose(body.face_grid[0, 0], crop[:, 2], atol=0.05)
+    assert np.allclose(body.face_grid[-1, -1], crop @ [1, 1, 1], atol=0.05)
+
+
+def test_the_face_grid_follows_the_head(generator, prepared):
+    pose = np.array(prepared.retargeter.start_pose)
+    still = generator.generate(prepared, pose).face_grid
+    pose[[0, 11, 12, 13, 14], 0] += 0.1
+    moved = generator.generate(prepared, pose).face_grid
+    shift = (moved - still).mean((0, 1))
+    assert shift[0] > 5
+    assert abs(shift[1]) < 2
+
+
+def test_same_poses_give_same_frames_and_still_pixels_do_not_flicker(generator, prepared):
+    pose = np.array(prepared.retargeter.start_pose)
+    first = generator.generate(prepared, pose).image_bgr.copy()
+    moving = pose.copy()
+    moving[15:36, :2] += 0.02
+    moved = generator.generate(prepared, moving).image_bgr
+    far = np.s_[:, : WIDTH // 2 - 90]
+    assert np.array_equal(first[:60], moved[:60])
+    assert np.abs(first[far].astype(int) - moved[far]).max() == 0
+    prepared.reset()
+    assert np.array_equal(generator.generate(prepared, pose).image_bgr, first)
+
+
+def test_a_frame_survives_the_next_one(generator, prepared):
+    pose = np.array(prepared.retargeter.start_pose)
+    first = generator.generate(prepared, pose).image_bgr
+    kept = first.copy()
+    pose[[3, 4, 6, 7], 0] += 0.1
+    second = generator.generate(prepared, pose).image_bgr
+    assert second is not first
+    assert np.array_equal(first, kept)
+
+
+def test_a_hand_before_the_face_hides_it(generator, prepared):
+    pose = np.array(prepared.retargeter.start_pose)
+    assert generator.generate(prepared, pose).occlusion is None
+    nose = pose[0, :2].copy()
+    hand = pose[15:36, :2] - pose[15, :2]
+    pose[6, :2] = pose[5, :2] + np.array([0.05, 0.25])
+    pose[7, :2] = nose + np.array([0.05, 0.35])
+    pose[15:36, :2] = pose[7, :2] + hand * [1, -1]
+    prepared.reset()
+    for _ in range(4):
+        body = generator.generate(prepared, pose)
+    assert body.occlusion is not None
+    assert body.occlusion.shape == (HEIGHT, WIDTH)
+    x, y = body.face_grid.mean((0, 1)).astype(int)
+    assert body.occlusion[y - 30 : y + 60, x - 40 : x + 40].max() > 200
+    assert body.occlusion[:10].max() == 0
+
+
+def test_backgrounds_fill_the_frame():
+    picture, _ = draw()
+    assert cover(picture, Size(320, 180)).shape == (180, 320, 3)
+    view = np.array([[0.5, 0, 100], [0, 0.5, 20]], np.float32)
+    wide = extend(picture, view, Size(640, 240))
+    assert wide.shape == (240, 640, 3)
+    assert np.abs(wide[5, 320].astype(float) - np.array(WALL)).max() < 12
+    same = extend(picture, VIEW, SIZE)
+    assert np.abs(same.astype(int) - picture).mean() < 0.5
