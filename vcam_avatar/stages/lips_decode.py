@@ -14,6 +14,8 @@ from vcam_avatar.stages.visemes import SHAPES, VISEME_ACTIONS, VISEME_OPENING, V
 STEP_MS = 10.0
 """The decoder runs once per feature row."""
 _SIL, _PP, _FF = (VISEMES.index(v) for v in ("sil", "PP", "FF"))
+_DIRECT = 0.7
+"""Share of the opening that the curve decides; the rest is what the visemes say."""
 _JAW_FULL = SHAPES["aa"]["jawOpen"]
 _JAW = FACE_ACTIONS.index("jawOpen")
 _PARTED = [i for n in ("mouthLowerDown", "mouthUpperUp", "tongueOut") for i in action_indices(n)]
@@ -27,13 +29,13 @@ _MOUTH = np.array([n.startswith(("jaw", "mouth", "tongue")) for n in FACE_ACTION
 class DecoderSettings:
     """Constants of the decoder; times in ms, levels in dB."""
 
-    open_ms: float = 22.0
-    close_ms: float = 9.0
+    open_ms: float = 8.0
+    close_ms: float = 5.0
     """Time constants of the two one-sided poles each curve runs through."""
     shape_ms: float = 16.0
     """Time constant of the other face actions."""
-    silence_from: float = 0.40
-    silence_full: float = 0.70
+    silence_from: float = 0.50
+    silence_full: float = 0.80
     """Posterior of silence at which the lips begin to close and are closed."""
     closure_from: float = 0.15
     closure_full: float = 0.40
@@ -42,8 +44,8 @@ class DecoderSettings:
     """How much the closure may fade per step: a hold of about 40 ms."""
     dead_zone: float = 0.04
     """Openings below this are closed lips."""
-    gate_open_db: float = 7.0
-    gate_close_db: float = 4.0
+    gate_open_db: float = 9.0
+    gate_close_db: float = 5.0
     """Above the noise floor by this much sound may open the lips; below by that much it may not."""
     gate_least_db: float = -75.0
     """Sound below this never opens the lips."""
@@ -62,7 +64,7 @@ class NoiseGate:
 
     def reset(self) -> None:
         """Nothing heard yet."""
-        self.floor_db = -60.0
+        self.floor_db = -50.0
         self.is_open = False
         self._steps = 0
         self._hold_ms = 0.0
@@ -134,7 +136,7 @@ class MouthDecoder:
         speaking = 1.0 - _ramp(float(visemes[_SIL]), s.silence_from, s.silence_full) if loud else 0.0
         self._closed = max(float(visemes[_PP]) + 0.3 * float(visemes[_FF]), self._closed - s.closure_fall)
         lips = _ramp(self._closed, s.closure_from, s.closure_full)
-        wanted = max(0.0, 0.5 * float(curves[0]) + 0.5 * float(VISEME_OPENING @ visemes))
+        wanted = max(0.0, _DIRECT * float(curves[0]) + (1 - _DIRECT) * float(VISEME_OPENING @ visemes))
         wanted *= speaking * (1.0 - lips)
         self._first += (self._opening if wanted > self._first else self._closing) * (wanted - self._first)
         rate = self._opening if self._first > self.opening else self._closing

@@ -23,7 +23,7 @@ from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
 from vcam_avatar.stages.features import HOP_SAMPLES, N_COEFFICIENTS, WINDOW_SAMPLES
 from vcam_avatar.stages.visemes import VISEMES
 from vcam_avatar.training.lips_data import Batches, example
-from vcam_avatar.training.lips_net import LOOK_AHEAD_MS, LipNet, Streaming
+from vcam_avatar.training.lips_net import LOOK_AHEAD_MS, OUTPUTS, LipNet, Streaming
 from vcam_avatar.training.speech import CURVES, Clip
 
 _SIL, _PP = VISEMES.index("sil"), VISEMES.index("PP")
@@ -211,6 +211,14 @@ def export(checkpoint: Path, target: Path, card: dict[str, Any]) -> None:
             input_names=["rows", "inputs", "past"], output_names=["mouth", "next_inputs", "next_past"],
             dynamic_axes={"rows": {0: "t"}, "mouth": {0: "t"}},
         )  # fmt: skip
+    _state_shapes(
+        temporary,
+        {
+            "mouth": ("t", len(LOOK_AHEAD_MS), OUTPUTS),
+            "next_inputs": tuple(inputs.shape),
+            "next_past": tuple(past.shape),
+        },
+    )
     session = onnxruntime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
     worst = 0.0
     states: tuple[FloatArray, FloatArray] = (inputs.numpy(), past.numpy())
@@ -244,6 +252,21 @@ def export(checkpoint: Path, target: Path, card: dict[str, Any]) -> None:
             "steps": stored["step"],
         },
     )
+
+
+def _state_shapes(path: Path, shapes: dict[str, tuple[int | str, ...]]) -> None:
+    """Write the shapes of the outputs into the file: the exporter leaves some of them open."""
+    import onnx
+
+    model = onnx.load(str(path))
+    for output in model.graph.output:
+        for axis, size in zip(output.type.tensor_type.shape.dim, shapes[output.name], strict=True):
+            axis.Clear()
+            if isinstance(size, str):
+                axis.dim_param = size
+            else:
+                axis.dim_value = size
+    onnx.save(model, str(path))
 
 
 def main(argv: list[str] | None = None) -> int:
