@@ -57,7 +57,7 @@ def test_the_wall_is_completed_behind_the_person(layers):
 def test_head_and_torso_stay_as_they_are(layers):
     picture, mask = draw()
     inside = np.zeros((HEIGHT, WIDTH), bool)
-    inside[50:130, WIDTH // 2 - 14 : WIDTH // 2 + 14] = True
+    inside[50:130, WIDTH // 2 - 8 : WIDTH // 2 + 8] = True
     inside &= mask > 0
     assert np.abs(layers.core_bgra[inside][:, :3].astype(int) - picture[inside]).mean() < 0.5
     assert (layers.core_bgra[inside][:, 3] > 250).all()

@@ -180,7 +180,8 @@ def build(data: Path, out: Path, mesh: HandMesh, lift: HandLift, names: tuple[st
                 stored[side]["error"].append(float(video.fits[side].error[row]))
         for side, lists in stored.items():
             if lists["frame"]:
-                np.savez(out / f"{name}_{side}.npz", **{key: np.array(value) for key, value in lists.items()})
+                arrays: dict[str, Any] = {key: np.array(value) for key, value in lists.items()}
+                np.savez(out / f"{name}_{side}.npz", **arrays)
             print(name, side, len(lists["frame"]), "pairs", flush=True)
 
 
@@ -251,7 +252,8 @@ def _pair(
     hidden = cv2.dilate((small[..., 3] > 8).astype(np.uint8), np.ones((13, 13), np.uint8))
     behind = np.asarray(cv2.inpaint(real, hidden, 4, cv2.INPAINT_TELEA), np.uint8)
     over(behind, np.ascontiguousarray(small), 0, 0)
-    return np.concatenate([behind, small[..., 3:]], -1), real
+    both: ByteArray = np.concatenate([behind, small[..., 3:]], -1)
+    return both, real
 
 
 def main(argv: list[str] | None = None) -> int:

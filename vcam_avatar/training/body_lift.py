@@ -133,8 +133,7 @@ def _axis_angle(axis: Any, angle: Any) -> Any:
     zero = np.zeros_like(x)
     cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
     sine, cosine = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
-    out = np.eye(3) + sine * cross + (1 - cosine) * (cross @ cross)
-    return out
+    return np.eye(3) + sine * cross + (1 - cosine) * (cross @ cross)
 
 
 def random_arms(mesh: HandMesh, count: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
