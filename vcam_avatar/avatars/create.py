@@ -303,8 +303,6 @@ def still(avatar: Avatar, layers: Layers, size: Size) -> ByteArray:
     view = avatar.view(large)
     frame = (large.width_px, large.height_px)
     weight = avatar.person_alpha.astype(np.float32) / 255
-    if avatar.has_background and avatar.settings.background.kind == "keep":
-        weight = np.ones_like(weight)
     ink = cv2.warpAffine(avatar.picture_bgr * weight[..., None], view, frame, flags=cv2.INTER_LINEAR)
     cover = cv2.warpAffine(weight, view, frame, flags=cv2.INTER_LINEAR)[..., None]
     image = np.asarray(ink + behind * (1 - cover) + 0.5, np.uint8)
