@@ -1,21 +1,15 @@
-"""Source, loop and sink joined up: as fast as it goes, on a schedule, or as a microphone gives sound."""
+"""A finite source, the loop and a sink joined up: as fast as it goes, or on a schedule."""
 
-import logging
-import threading
 from collections.abc import Callable
 from fractions import Fraction
 from time import perf_counter
 
-from vcam_avatar.errors import AvatarError
 from vcam_avatar.media import Size, UnitClock
 from vcam_avatar.pipeline.clock import Pacer
-from vcam_avatar.pipeline.live import LiveUnits
 from vcam_avatar.pipeline.loop import FrameLoop
 from vcam_avatar.pipeline.sequencer import FrameSequencer
 from vcam_avatar.pipeline.units import cut_units
 from vcam_avatar.ports import AudioSource, FrameSink
-
-logger = logging.getLogger(__name__)
 
 
 def play_stored(
@@ -49,49 +43,3 @@ def play_stored(
         if on_frame is not None:
             on_frame(sequencer.sent)
     return sequencer.sent
-
-
-def play_live(
-    source: AudioSource,
-    loop: FrameLoop,
-    sink: FrameSink,
-    size: Size,
-    fps: Fraction,
-    units: LiveUnits,
-    *,
-    fill_gaps: bool = False,
-    on_frame: Callable[[int], None] | None = None,
-) -> int:
-    """Turn sound into frames as it comes; frames go on when it does not come.
-
-    Ends when ``units.end()`` is called or the source ends by itself. A source that fails is logged and
-    the avatar idles on.
-
-    Returns:
-        How many frames were sent. The sink is open; closing it is the caller's choice.
-    """
-    sink.open(size, float(fps))
-    sequencer = FrameSequencer(sink, fill_gaps)
-    feeder = threading.Thread(target=_feed, args=(source, units), name="sound", daemon=True)
-    feeder.start()
-    try:
-        for frame in loop.frames(units):
-            started = perf_counter()
-            sequencer.push(frame)
-            loop.timings.add("send", (perf_counter() - started) * 1e3)
-            if on_frame is not None:
-                on_frame(sequencer.sent)
-    finally:
-        source.close()
-        feeder.join(timeout=2.0)
-    return sequencer.sent
-
-
-def _feed(source: AudioSource, units: LiveUnits) -> None:
-    try:
-        for block in source.blocks():
-            units.push(block)
-    except AvatarError as exc:
-        logger.warning("%s; the avatar idles", exc)
-    else:
-        units.end()
