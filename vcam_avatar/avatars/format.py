@@ -269,22 +269,29 @@ def find_folder(name: str) -> Path:
     return path if path.is_dir() else find_avatar(name)
 
 
+def avatar_folders() -> dict[str, Path]:
+    """Folder of every avatar by name, without reading any."""
+    folders: dict[str, Path] = {}
+    for root, _ in _roots():
+        if root.is_dir():
+            for folder in sorted(root.iterdir()):
+                if _NAME.fullmatch(folder.name) and (folder / SETTINGS_FILE).is_file():
+                    folders.setdefault(folder.name, folder)
+    return folders
+
+
 def list_avatars() -> list[AvatarEntry]:
     """The user's avatars, then the presets they do not hide, each by name. Reads only ``avatar.toml``."""
-    entries: dict[str, AvatarEntry] = {}
-    for root, preset in _roots():
-        if not root.is_dir():
-            continue
-        for folder in sorted(root.iterdir()):
-            if not (folder / SETTINGS_FILE).is_file() or not _NAME.fullmatch(folder.name):
-                continue
-            settings, problem = None, ""
-            try:
-                settings = read_settings(folder / SETTINGS_FILE)
-                for needed in (PICTURE_FILE, KEYPOINTS_FILE):
-                    if not (folder / needed).is_file():
-                        problem = f"{needed} is missing; run 'avatars repair {folder.name}'"
-            except AvatarDataError as exc:
-                problem = str(exc)
-            entries.setdefault(folder.name, AvatarEntry(folder.name, folder, preset, settings, problem))
-    return list(entries.values())
+    entries = []
+    presets = resources.presets_dir()
+    for name, folder in avatar_folders().items():
+        settings, problem = None, ""
+        try:
+            settings = read_settings(folder / SETTINGS_FILE)
+            for needed in (PICTURE_FILE, KEYPOINTS_FILE):
+                if not (folder / needed).is_file():
+                    problem = f"{needed} is missing; run 'avatars repair {name}'"
+        except AvatarDataError as exc:
+            problem = str(exc)
+        entries.append(AvatarEntry(name, folder, folder.parent == presets, settings, problem))
+    return entries

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vcam_avatar.avatars import find_avatar, list_avatars, load_avatar
+from vcam_avatar.avatars.format import avatar_folders
+from vcam_avatar.avatars.watch import AvatarWatch
 from vcam_avatar.cli._options import existing_or_new_video
 from vcam_avatar.cli._studio import make_loop
 from vcam_avatar.config import Config
@@ -92,6 +94,7 @@ def _run_service(
         open_source=open_source,
         camera=camera,
         sinks=sinks,
+        watch=AvatarWatch(avatar_folders).poll,
         source_name=source[1] or source[0],
     )
     with _finished(recorder):

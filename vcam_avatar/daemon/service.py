@@ -36,6 +36,7 @@ from vcam_avatar.ports import AudioSource, FrameSink
 log = logging.getLogger(__name__)
 
 METRICS_EVERY_S = 10.0
+WATCH_EVERY_S = 1.0
 _REMEMBERED_FRAMES = 1500
 LIVE_KEYS = ("microphone.noise_gate_db", "obs.sync_offset")
 """Settings the service itself can change while it runs."""
@@ -61,6 +62,8 @@ class Parts:
     """Takes over changed settings of the stages."""
     apply_keys: Sequence[str] = ()
     """Keys that ``apply`` can take over while running."""
+    watch: Callable[[], set[str]] | None = None
+    """Asked once a second for the names of avatars whose files have changed."""
     source_name: str = "microphone"
     sound_matters: bool = True
     """False for a source that cannot fail, such as silence."""
@@ -112,10 +115,14 @@ class AvatarService:
             self.start()
             deadline = None if duration_s is None else time.monotonic() + duration_s
             metrics_at = time.monotonic() + METRICS_EVERY_S
+            watch_at = time.monotonic() + WATCH_EVERY_S
             while not self._end.wait(0.1):
                 now = time.monotonic()
                 if deadline is not None and now >= deadline:
                     break
+                if now >= watch_at:
+                    watch_at = now + WATCH_EVERY_S
+                    self.look_for_edits()
                 if now >= metrics_at:
                     metrics_at += METRICS_EVERY_S
                     self._log_metrics()
@@ -220,6 +227,24 @@ class AvatarService:
         names = self.avatars()
         if names:
             self.switch(self._wanted if self._wanted in names else names[0])
+
+    def look_for_edits(self) -> None:
+        """Take over avatars whose files were edited, added or removed.
+
+        An avatar that is damaged by the edit is reported; the picture shown stays until it is mended.
+        """
+        changed = self._parts.watch() if self._parts.watch is not None else set()
+        if not changed:
+            return
+        log.info("avatars changed on disk: %s", ", ".join(sorted(changed)))
+        try:
+            self._parts.shelf.refresh(changed)
+        except AvatarError as exc:
+            self.health.trouble("avatar", str(exc))
+            return
+        self._tell_names()
+        if self._wanted in changed:
+            self.switch(self._wanted)
 
     def set(self, key: str, value: str) -> str:
         """Change a live setting; return what it is now.

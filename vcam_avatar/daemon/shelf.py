@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -102,6 +102,20 @@ class Shelf(Generic[Prepared]):
             for future in self._ready.values():
                 future.cancel()
             self._ready.clear()
+
+    def refresh(self, changed: Collection[str]) -> None:
+        """List the avatars anew; prepare only those in ``changed`` anew when next wanted.
+
+        Raises:
+            AvatarError: the avatars cannot be listed; everything stays as it was.
+        """
+        names = tuple(self._list())
+        with self._lock:
+            self.names = names
+            for name in changed:
+                future = self._ready.pop(name, None)
+                if future is not None:
+                    future.cancel()
 
     def close(self) -> None:
         """Prepare nothing more."""
