@@ -244,3 +244,26 @@ def test_exchanged_network_is_refused(
     assert render(audio, tmp_path / "out.mp4") == 4
     assert "differs from its sidecar" in capsys.readouterr().err
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_bench_reports_targets_and_stages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--seconds", "0.6", "--hours", "0.001", "--size", "64x64", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert {"S1", "S3", "S4", "machine", "date", "weights", "stages"} <= set(content)
+    for key in ("S1", "S3", "S4"):
+        assert set(content[key]) == {"value", "unit", "target", "holds", "baselines", "data", "n"}
+        assert isinstance(content[key]["holds"], bool)
+    assert content["S1"]["value"]["fps"] > 0
+    assert content["stages"]["latency"]["p99_ms"] >= content["stages"]["latency"]["p50_ms"]
+    assert main(["bench", "--seconds", "0.4", "--size", "64x64"]) == 0
+    table = capsys.readouterr().out
+    assert "S1" in table
+    assert "growth not measured" in table
+
+
+def test_doctor_names_each_part(capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["doctor", "--json"])
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert {"python", "packages", "onnxruntime", "networks", "avatars", "virtual camera"} <= set(checks)
+    assert status == int(any(check["needed"] and not check["fine"] for check in checks.values()))
+    assert all(check["fine"] or check["cure"] for check in checks.values())
