@@ -24,7 +24,7 @@ from vcam_avatar.avatars.layers_fill import (
     polygon,
     smooth,
 )
-from vcam_avatar.avatars.layers_strip import cloth_sleeve, cut_upper_arm, empty_strip
+from vcam_avatar.avatars.layers_strip import cloth_sleeve, cut_upper_arm, empty_strip, narrow_elbow
 from vcam_avatar.media import ByteArray, FloatArray, Size
 from vcam_avatar.stages.pose_layout import (
     LEFT_ELBOW,
@@ -240,7 +240,7 @@ def _hand_region(scene: _Scene, arm: _Arm) -> Mask:
         for a, b in itertools.pairwise(chain):
             distance = np.minimum(distance, distance_to_bone(scene.grid, arm.hand[a], arm.hand[b])[0])
     hull = polygon(cv2.convexHull(arm.hand[[0, 1, 2, 5, 9, 13, 17]])[:, 0], scene.person.shape)
-    return np.asarray((distance < 0.24 * arm.palm_px) | hull)
+    return np.asarray((distance < 0.30 * arm.palm_px) | grow(hull, 0.05 * arm.palm_px))
 
 
 def _torso(scene: _Scene, inset: float) -> Mask:
@@ -310,7 +310,7 @@ def _background(scene: _Scene, arms: list[_Arm]) -> ByteArray:
     for arm in arms:
         if arm.hand_seen:
             person |= np.asarray(arm.reach)
-    valid = ~grow(np.asarray(person), max(4, height // 110))
+    valid = ~grow(np.asarray(person), max(5, height // 65))
     if int(valid.sum()) < 100:
         valid = ~scene.person
     filled = np.asarray(cv2.GaussianBlur(fill_smooth(scene.picture, valid), (0, 0), 2), np.float32)
@@ -386,6 +386,8 @@ def _upper_arm(scene: _Scene, arm: _Arm, skin: dict[str, Any]) -> tuple[Strip, f
 
 
 def _arm_layers(scene: _Scene, arm: _Arm, skin: dict[str, Any], upper: Strip, sleeve_end: float) -> ArmLayers:
+    if sleeve_end < 0.85:
+        upper = narrow_elbow(upper, min(arm.elbow_radius, 0.44 * arm.palm_px))
     if sleeve_end > 1.08:
         fore = cloth_sleeve(upper, sleeve_end - 1, arm.fore_px, arm.radius, arm.palm_px)
     else:

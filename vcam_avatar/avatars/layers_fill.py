@@ -97,7 +97,7 @@ def continue_cloth(
     """Folds, seams and buttons above a hole go on in it: their fine part is mirrored down at its edge."""
     height, width = hole.shape
     rough = cv2.GaussianBlur(fill_smooth(picture, source), (0, 0), max(sigma_px, 1.0))
-    fine = np.where(source[..., None], picture - rough, 0).astype(np.float32)
+    fine = np.where(source[..., None], np.clip(picture - rough, -24, 24), 0).astype(np.float32)
     rows = np.arange(height)[:, None]
     last = np.maximum.accumulate(np.where(source & ~hole, rows, -1), 0)
     edge = np.where(hole, last, rows)

@@ -1,5 +1,7 @@
 """Arms as straightened strips: cut from the picture where they are seen, made up where they are not."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -153,6 +155,22 @@ def _sleeve_end(
         if cost < best - 1e-6:
             best, end = cost, float(cut)
     return end
+
+
+def narrow_elbow(strip: Strip, radius: float) -> Strip:
+    """A bare arm: no wider at the elbow than the forearm that goes on there."""
+    image = strip.image_bgra.astype(np.float32)
+    rows, columns = image.shape[:2]
+    t = strip.start + (np.arange(rows) + 0.5) / rows * (strip.end - strip.start)
+    c = np.abs((np.arange(columns) + 0.5) / columns * 2 - 1)[None] * strip.half_width_px
+    # The strip may be cut from a foreshortened arm: across and along have their own pixel sizes.
+    below = np.maximum(t - 1, 0)[:, None] * strip.length_px
+    wide = np.interp(t, [0.6, 0.95], [strip.half_width_px, radius])[:, None]
+    keep = np.where(
+        below > 0, 1 - smooth(np.hypot(below, c) - radius, -1.5, 1), 1 - smooth(c - wide, -1.5, 1)
+    )
+    image[..., 3] *= keep
+    return replace(strip, image_bgra=np.rint(image).astype(np.uint8))
 
 
 def cloth_sleeve(upper: Strip, end: float, fore_px: float, radius: float, palm_px: float) -> Strip:

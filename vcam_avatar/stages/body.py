@@ -322,6 +322,10 @@ def _frame_texture(
     """The core at the frame's scale, cut to frame and margin, premultiplied; and its corner's place."""
     scale = float(to_frame[0, 0])
     picture = premultiply(image)
+    if picture[-1, :, 3].max() > 128:
+        # The person goes on below the picture: leaning must not show where it ends.
+        below = min(picture.shape[0] - 1, round(1.5 * margin / scale))
+        picture = np.concatenate([picture, np.repeat(picture[-1:], below, 0)])
     whole = (max(2, round(picture.shape[1] * scale)), max(2, round(picture.shape[0] * scale)))
     scaled = _resize(picture, whole)
     # Cubic interpolation may leave colour above alpha.
