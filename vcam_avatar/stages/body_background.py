@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 
-from vcam_avatar.avatars.format import Avatar, read_png
+from vcam_avatar.avatars.format import Avatar
 from vcam_avatar.avatars.layers import Layers
+from vcam_avatar.avatars.pictures import read_picture
 from vcam_avatar.media import ByteArray, FloatArray, Size
 
 
@@ -12,11 +13,13 @@ def make_background(avatar: Avatar, layers: Layers, size: Size) -> ByteArray:
     """The frame without the person, uint8 ``(H, W, 3)``, as ``avatar.toml`` wants it.
 
     Raises:
-        AvatarDataError: the background picture cannot be read.
+        MediaError: the background picture cannot be read.
     """
     wanted = avatar.settings.background
     if wanted.kind == "picture":
-        return cover(read_png(avatar.folder / wanted.picture)[..., :3], size)
+        image = cover(read_picture(avatar.folder / wanted.picture).bgr, size)
+        # Mirroring flips finished frames: text in a background picture stays readable.
+        return np.ascontiguousarray(image[:, ::-1]) if avatar.settings.mirror else image
     if wanted.kind in ("keep", "blur") and layers.background_bgr is not None:
         scale = avatar.keypoints.size.width_px / layers.size.width_px
         view = avatar.view(size).astype(np.float64)
