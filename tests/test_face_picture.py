@@ -19,9 +19,9 @@ RNG = np.random.default_rng(11)
 WINDOW = np.array(MOUTH_WINDOW, np.float64)
 
 
-def still_maps() -> np.ndarray:
-    maps = np.zeros((MAP_PX, MAP_PX, 6), np.float32)
-    maps[..., 2] = -9
+def still_maps(channels: int = 6) -> np.ndarray:
+    maps = np.zeros((MAP_PX, MAP_PX, channels), np.float32)
+    maps[..., [2, channels - 1] if channels == 7 else 2] = -9
     return maps
 
 
@@ -33,8 +33,9 @@ def painted(
     source: np.ndarray, whole: np.ndarray, mouth: np.ndarray, alpha: np.ndarray | None = None
 ) -> np.ndarray:
     patch = np.full((*source.shape[:2], 4), 77, np.uint8)
+    teeth = np.full((64, 64, 3), 230, np.uint8)
     shown = np.ones((MAP_PX, MAP_PX), np.float32) if alpha is None else alpha
-    paint_patch(source, whole, mouth, window_weight(), shown, WINDOW, 1.0, patch)
+    paint_patch(source, whole, mouth, teeth, window_weight(), shown, WINDOW, 1.0, patch)
     return patch
 
 
@@ -58,16 +59,16 @@ def face_points(turn: float = 0.0, scale: float = 1.0, x: float = 200.0, y: floa
 
 def test_a_still_face_is_the_source_to_the_bit() -> None:
     source = smooth(200)
-    patch = painted(source, still_maps(), still_maps())
+    patch = painted(source, still_maps(), still_maps(7))
     np.testing.assert_array_equal(patch[..., :3], source)
     assert (patch[..., 3] == 255).all()
 
 
 @pytest.mark.parametrize("shift", [(0.01, 0.0), (-0.0137, 0.0221)])
 def test_flow_reads_the_source_where_it_says(shift: tuple[float, float]) -> None:
-    source, maps = smooth(240), still_maps()
-    maps[..., 0], maps[..., 1] = shift
-    patch = painted(source, maps, maps)
+    source, maps, mouth = smooth(240), still_maps(), still_maps(7)
+    maps[..., :2] = mouth[..., :2] = shift
+    patch = painted(source, maps, mouth)
     y, x = np.mgrid[0:240, 0:240].astype(np.float32)
     expected = cv2.remap(source, x + shift[0] * 240, y + shift[1] * 240, cv2.INTER_LINEAR)
     inner = slice(10, -10)
@@ -75,9 +76,9 @@ def test_flow_reads_the_source_where_it_says(shift: tuple[float, float]) -> None
 
 
 def test_the_mouth_map_rules_its_window_and_nothing_else() -> None:
-    source, mouth = smooth(160), still_maps()
+    source, mouth = smooth(160), still_maps(7)
     mouth[..., 2] = 9
-    mouth[..., 3:] = (10, 20, 200)
+    mouth[..., 3:6] = (10, 20, 200)
     patch = painted(source, still_maps(), mouth)
     left, top, right, bottom = (round(edge * 160) for edge in MOUTH_WINDOW)
     outside = np.ones((160, 160), bool)
@@ -87,11 +88,20 @@ def test_the_mouth_map_rules_its_window_and_nothing_else() -> None:
     assert np.abs(middle.astype(int) - (10, 20, 200)).max() <= 1
 
 
+def test_the_mouths_inside_is_drawn_over_the_paint() -> None:
+    source, mouth = smooth(160), still_maps(7)
+    mouth[30:50, 30:50, 6] = 9
+    patch = painted(source, still_maps(), mouth)
+    left, top = (round(edge * 160) for edge in MOUTH_WINDOW[:2])
+    assert (patch[top + 40, left + 40, :3] >= 229).all()
+    np.testing.assert_array_equal(patch[top + 10, left : left + 80, :3], source[top + 10, left : left + 80])
+
+
 def test_alpha_is_smooth_and_hidden_parts_hold_the_source() -> None:
     source, maps = smooth(128), still_maps()
     maps[..., 0] = 0.02
     alpha = crop_feather()
-    patch = painted(source, maps, maps, alpha)
+    patch = painted(source, maps, still_maps(7), alpha)
     assert patch[0, :, 3].max() <= 4
     assert patch[64, 64, 3] == 255
     steps = np.abs(np.diff(patch[64, :, 3].astype(int)))
@@ -99,7 +109,7 @@ def test_alpha_is_smooth_and_hidden_parts_hold_the_source() -> None:
 
 
 def test_what_moves_less_than_an_eye_can_tell_is_left_alone() -> None:
-    whole, mouth = still_maps(), still_maps()
+    whole, mouth = still_maps(), still_maps(7)
     whole[..., 0] = 0.0001
     assert seen_where_moved(whole, mouth, window_weight(), 256).max() == 0
     assert np.abs(whole[..., :2]).max() < 1e-6

@@ -19,6 +19,7 @@ from vcam_avatar.media import (
     UnitFeatures,
     face_crop_matrix,
 )
+from vcam_avatar.stages.face_mouth import MouthInterior, make_interior
 from vcam_avatar.stages.face_picture import (
     CROP_PX,
     MAP_PX,
@@ -36,6 +37,8 @@ MIN_PATCH_PX, MAX_PATCH_PX = 96, 384
 """Sides of a face patch: finer than the frame shows is wasted, coarser would blur."""
 CLOSED_GAP = 0.07
 """Lip gap over mouth width below which a picture's mouth counts as closed."""
+LIP_EDGE = 1.5
+"""How much steeper than the networks' the inner edge of the lips is drawn: they are as sharp as lips."""
 _EYES_ABOVE = 0.42
 """Eyes and brows lie above this height of the unit crop, the moving mouth below."""
 
@@ -78,7 +81,9 @@ class PreparedFace:
     rest_whole: FloatArray
     """float32 ``(80, 80, 6)``: the decoder's answer for ``rest``, taken off every answer."""
     rest_mouth: FloatArray
-    """The same for the mouth's window."""
+    """float32 ``(80, 80, 7)``: the same for the mouth's window."""
+    interior: MouthInterior
+    """Teeth and tongue."""
     open_mouth: bool
     """The picture's mouth is open: at rest the face is drawn with it closed."""
     mouth_gain: float
@@ -163,12 +168,14 @@ class NeuralFaceGenerator:
         # A weak smile is as likely a mistake of the network.
         rest[_KEPT] = np.clip(own[_KEPT].mean() - 0.1, 0, 0.7)
         whole, mouth = self._maps(found, rest)
+        source = np.ascontiguousarray(cut_crop(picture_bgr, matrix, side))
         return PreparedFace(
-            source_bgr=np.ascontiguousarray(cut_crop(picture_bgr, matrix, side)),
+            source_bgr=source,
             code=found,
             rest=rest,
             rest_whole=whole,
             rest_mouth=mouth,
+            interior=make_interior(source, landmarks),
             open_mouth=lip_gap(landmarks) > CLOSED_GAP,
             mouth_gain=mouth_gain,
             smile=smile,
@@ -199,10 +206,11 @@ class NeuralFaceGenerator:
             prepared.source_bgr,
             whole,
             mouth,
+            prepared.interior.draw(wanted, _share(mouth[..., 6])),
             self._window_weight,
             np.ascontiguousarray(alpha, np.float32),
             self._window,
-            1.0,
+            LIP_EDGE,
             patch,
         )
         return FacePatch(patch)
@@ -211,7 +219,7 @@ class NeuralFaceGenerator:
         """Share of paint in the mouth's window, float32 ``(80, 80)``: the drawn inside of the mouth."""
         whole, mouth = self._maps(prepared.code, self._wanted(prepared, expression))
         self._take_off_rest(prepared, whole, mouth)
-        return np.asarray(1 / (1 + np.exp(-mouth[..., 2])), np.float32)
+        return _share(mouth[..., 6])
 
     def _wanted(self, prepared: PreparedFace, expression: Expression) -> Expression:
         wanted = np.array(expression, np.float32)
@@ -235,7 +243,8 @@ class NeuralFaceGenerator:
         whole[:rows, :, 2] = _less(whole[:rows, :, 2], prepared.rest_whole[:rows, :, 2])
         if not prepared.open_mouth:
             mouth[..., :2] -= prepared.rest_mouth[..., :2]
-            mouth[..., 2] = _less(mouth[..., 2], prepared.rest_mouth[..., 2])
+            for channel in (2, 6):
+                mouth[..., channel] = _less(mouth[..., channel], prepared.rest_mouth[..., channel])
 
 
 def lip_gap(landmarks: FloatArray) -> float:
@@ -246,15 +255,19 @@ def lip_gap(landmarks: FloatArray) -> float:
 
 
 def _for_painting(maps: NDArray[np.float32]) -> FloatArray:
-    """``(1, 6, M, M)`` -> ``(M, M, 6)`` with colours in 0..255."""
+    """``(1, C, M, M)`` -> ``(M, M, C)`` with colours in 0..255."""
     turned = np.ascontiguousarray(maps[0].transpose(1, 2, 0))
-    turned[..., 3:] *= 255
+    turned[..., 3:6] *= 255
     return turned
+
+
+def _share(logit: FloatArray) -> FloatArray:
+    return np.asarray(1 / (1 + np.exp(-logit)), np.float32)
 
 
 def _less(logit: FloatArray, rest: FloatArray) -> FloatArray:
     """Logit of the paint that rest does not have: ``p (1 - rest)``."""
-    paint = 1 / (1 + np.exp(-logit)) * (1 - 1 / (1 + np.exp(-rest)))
+    paint = _share(logit) * (1 - _share(rest))
     paint = np.clip(paint, 1e-4, 1 - 1e-4)
     result: FloatArray = np.log(paint / (1 - paint)).astype(np.float32)
     return result

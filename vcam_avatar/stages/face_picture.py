@@ -91,25 +91,35 @@ def window_weight(side: int = MAP_PX, feather: float = 0.12) -> FloatArray:
 
 
 @njit(  # type: ignore[untyped-decorator]
-    "void(uint8[:,:,::1], float32[:,:,::1], float32[:,:,::1], float32[:,::1], float32[:,::1], "
-    "float64[::1], float64, uint8[:,:,::1])",
+    "void(uint8[:,:,::1], float32[:,:,::1], float32[:,:,::1], uint8[:,:,::1], float32[:,::1], "
+    "float32[:,::1], float64[::1], float64, uint8[:,:,::1])",
     cache=True,
     nogil=True,
     fastmath=True,
 )
 def paint_patch(
-    source: Any, whole: Any, mouth: Any, weight: Any, alpha: Any, window: Any, gain: Any, patch: Any
+    source: Any,
+    whole: Any,
+    mouth: Any,
+    interior: Any,
+    weight: Any,
+    alpha: Any,
+    window: Any,
+    gain: Any,
+    patch: Any,
 ) -> None:
     """Warp and paint a face patch from the decoder's maps.
 
     Args:
         source: uint8 ``(S, S, 3)`` BGR: the avatar's own face crop.
         whole: float32 ``(M, M, 6)``: flow x, y in crop sides, paint logit, paint B, G, R in 0..255.
-        mouth: the same for the mouth's window, taking over with ``weight``.
+        mouth: float32 ``(M, M, 7)``: the same for the mouth's window, taking over with ``weight``, and the
+            logit of the mouth's inside.
+        interior: uint8 ``(W, W, 3)`` BGR over the window: what is seen inside the mouth.
         weight: float32 ``(M, M)`` over the window.
         alpha: float32 ``(M, M)`` over the crop, 0..1: where the patch is to be seen at all.
         window: left, top, right, bottom of the window in the unit crop.
-        gain: steepness of the paint's edge, for patches finer than the maps.
+        gain: steepness of the lips' inner edge, for patches finer than the maps.
         patch: uint8 ``(S, S, 4)``, overwritten: BGRA, straight alpha.
     """
     side, cells = patch.shape[0], whole.shape[0]
@@ -117,6 +127,7 @@ def paint_patch(
     left, top = window[0], window[1]
     across, down = window[2] - window[0], window[3] - window[1]
     value = np.zeros(6, np.float32)
+    inner = interior.shape[0]
     for y in range(side):
         unit_y = (y + 0.5) / side
         gy = min(max(unit_y * cells - 0.5, 0.0), float(last))
@@ -154,6 +165,8 @@ def paint_patch(
                     + whole[y0 + 1, x0, k] * w01
                     + whole[y0 + 1, x0 + 1, k] * w11
                 )
+            opened = np.float32(0)
+            wx, wy = 0, 0
             if inside_y and left < unit_x < left + across:
                 hx = min(max((unit_x - left) / across * cells - 0.5, 0.0), float(last))
                 mx = min(int(hx), last - 1)
@@ -176,11 +189,21 @@ def paint_patch(
                         + mouth[my + 1, mx + 1, k] * v11
                     )
                     value[k] += share * (near - value[k])
+                near = (
+                    mouth[my, mx, 6] * v00
+                    + mouth[my, mx + 1, 6] * v10
+                    + mouth[my + 1, mx, 6] * v01
+                    + mouth[my + 1, mx + 1, 6] * v11
+                ) * gain
+                if near > -5:
+                    opened = share / (np.float32(1) + np.exp(-near))
+                    wx = min(int((unit_x - left) / across * inner), inner - 1)
+                    wy = min(int((unit_y - top) / down * inner), inner - 1)
             u = min(max((unit_x + value[0]) * side - 0.5, 0.0), side - 1.001)
             v = min(max((unit_y + value[1]) * side - 0.5, 0.0), side - 1.001)
             ui, vi = int(u), int(v)
             p, q = np.float32(u - ui), np.float32(v - vi)
-            logit = value[2] * gain
+            logit = value[2]
             if logit < -6:
                 paint = np.float32(0)
             elif logit > 6:
@@ -194,6 +217,8 @@ def paint_patch(
                 )
                 colour = upper + q * (lower - upper)
                 colour += paint * (value[3 + k] - colour)
+                if opened > 0:
+                    colour += opened * (interior[wy, wx, k] - colour)
                 patch[y, x, k] = np.uint8(min(max(colour, np.float32(0)), np.float32(255)) + np.float32(0.5))
             patch[y, x, 3] = np.uint8(min(shown, np.float32(1)) * np.float32(255) + np.float32(0.5))
 

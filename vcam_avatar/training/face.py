@@ -213,8 +213,8 @@ def train(
     minutes: float,
     *,
     learning_rate: float = 1e-3,
-    faces_per_step: int = 8,
-    expressions_per_face: int = 3,
+    faces_per_step: int = 6,
+    expressions_per_face: int = 4,
     critic_from: float = 0.3,
     seed: int = 0,
 ) -> FaceTrainer:

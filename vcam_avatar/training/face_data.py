@@ -86,8 +86,8 @@ def augmented_batch(
         inverse = np.linalg.inv(matrix[:, :2])
         points = (faces.landmarks[i, 0] - matrix[:, 2]) @ inverse.T
         margin = faces.margin_px
-        blur = float(rng.choice([0.0, 0.0, 0.5, 0.8, 1.3]))
-        source = _blurred(_moved(faces.pictures[i, 0], matrix, margin), blur)
+        recolour = _random_colouring(rng)
+        source = recolour(_moved(faces.pictures[i, 0], matrix, margin))
         own = faces.actions[i, 0]
         if mirror:
             source = source[:, ::-1]
@@ -103,7 +103,7 @@ def augmented_batch(
             masks = _moved(
                 np.stack([faces.visible[i, e], faces.inside[i, e], faces.unsure[i, e]], -1), matrix, margin
             )
-            target = _blurred(_moved(faces.pictures[i, e + 1], matrix, margin), blur)
+            target = recolour(_moved(faces.pictures[i, e + 1], matrix, margin))
             done = faces.actions[i, e + 1]
             if mirror:
                 target, masks, done = target[:, ::-1], masks[:, ::-1], done[_MIRROR_ACTIONS]
@@ -115,12 +115,11 @@ def augmented_batch(
     visible, inside, unsure = (
         torch.from_numpy(np.stack(masked)).permute(3, 0, 1, 2).unsqueeze(2).float() / 255
     )
-    source_tensor, target_tensor = _recoloured(_pictures(sources), _pictures(targets), rng)
     return FaceBatch(
-        source=_worn(source_tensor, rng),
+        source=_worn(_pictures(sources), rng),
         landmark_maps=torch.from_numpy(np.stack(maps)),
         source_actions=torch.from_numpy(np.stack(source_actions).astype(np.float32)),
-        target=target_tensor,
+        target=_pictures(targets),
         actions=torch.from_numpy(np.stack(actions).astype(np.float32)),
         flow=torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).contiguous(),
         visible=visible,
@@ -171,37 +170,37 @@ def _moved(image: Any, matrix: FloatArray, margin: int) -> Any:
     return np.asarray(moved)
 
 
-def _blurred(picture: Any, sigma_px: float) -> Any:
-    return cv2.GaussianBlur(picture, (0, 0), sigma_px) if sigma_px > 0 else picture
-
-
 def _pictures(images: list[Any]) -> torch.Tensor:
     stacked = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
     return torch.from_numpy(stacked).float() / 255
 
 
-def _recoloured(
-    source: torch.Tensor, target: torch.Tensor, rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same change of light, colour and contrast for a source and its targets."""
-    count, per_source = len(source), len(target) // len(source)
-    mix = np.eye(3) * np.exp(rng.normal(0, 0.12, (count, 1, 3))) * np.exp(rng.normal(0, 0.18, (count, 1, 1)))
-    mix = mix + rng.normal(0, 0.03, (count, 3, 3))
-    grey = np.where(rng.random((count, 1, 1)) < 0.04, 1.0, 0.0)
-    mix = mix * (1 - grey) + grey * np.array([0.11, 0.59, 0.30])[:, None]
-    offset = rng.normal(0, 0.03, (count, 1, 1, 3))
-    gamma = np.exp(rng.normal(0, 0.18, (count, 1, 1, 1)))
+@dataclass(frozen=True, slots=True)
+class _Colouring:
+    """One change of light, colour and contrast, for a source and all its targets."""
 
-    def apply(pictures: torch.Tensor, repeat: int) -> torch.Tensor:
-        def each(values: NDArray[np.float64]) -> torch.Tensor:
-            return torch.from_numpy(values.astype(np.float32)).repeat_interleave(repeat, 0)
+    mix: FloatArray
+    """``(3, 4)``: new BGR from old BGR and 1, both 0..255."""
+    curve: ByteArray
+    """uint8 ``(256,)``: gamma."""
+    blur_px: float
 
-        shape = pictures.shape
-        colours = pictures.flatten(2).transpose(1, 2) @ each(mix)
-        pictures = colours.transpose(1, 2).reshape(shape) + each(offset).permute(0, 3, 1, 2)
-        return pictures.clamp(1e-3, 1) ** each(gamma)
+    def __call__(self, picture: Any) -> Any:
+        picture = cv2.LUT(cv2.transform(picture, self.mix), self.curve)
+        return cv2.GaussianBlur(picture, (0, 0), self.blur_px) if self.blur_px > 0 else picture
 
-    return apply(source, 1), apply(target, per_source)
+
+def _random_colouring(rng: np.random.Generator) -> _Colouring:
+    mix = np.diag(np.exp(rng.normal(0, 0.12, 3))) * np.exp(rng.normal(0, 0.18))
+    mix = mix + rng.normal(0, 0.03, (3, 3))
+    if rng.random() < 0.04:
+        mix = np.tile([0.11, 0.59, 0.30], (3, 1))
+    curve = 255 * (np.arange(256) / 255) ** np.exp(rng.normal(0, 0.18))
+    return _Colouring(
+        np.concatenate([mix, rng.normal(0, 7, (3, 1))], 1),
+        np.rint(curve).astype(np.uint8),
+        float(rng.choice([0.0, 0.0, 0.5, 0.8, 1.3])),
+    )
 
 
 def _worn(source: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

@@ -96,8 +96,9 @@ def supervised_losses(batch: FaceBatch, whole: Tensor, mouth: Tensor) -> tuple[d
         "hide": 0.3 * (_logit_loss(whole[:, 2:3], hidden80, reduction="none") * known80).mean()
         + 0.6
         * (F.binary_cross_entropy_with_logits(mouth[:, 2:3], hidden_near, reduction="none") * lips).mean(),
+        "inside": 0.6 * (_logit_loss(mouth[:, 6:7], inside_near, reduction="none") * lips).mean(),
         "paint": 2 * _masked_mean((whole[:, 3:] - target80).abs(), hidden80 * known80)
-        + 3 * _masked_mean((mouth[:, 3:] - target_near).abs(), F.max_pool2d(hidden_near, 3, 1, 1)),
+        + 3 * _masked_mean((mouth[:, 3:6] - target_near).abs(), F.max_pool2d(hidden_near, 3, 1, 1)),
         "picture": 4 * ((picture - target80).abs() * eyes).mean()
         + 6 * ((near - target_near).abs() * lips).mean(),
         "edges": 4 * gradient_loss(near, target_near) + 2 * gradient_loss(picture, target80),

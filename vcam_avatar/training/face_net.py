@@ -55,9 +55,9 @@ class Encoder(nn.Module):
         self.down10 = nn.Sequential(_Conv(96, 128, 2), _Conv(128, 128))
         self.down5 = nn.Sequential(_Conv(128, 128, 2), _Conv(128, 128))
         self.context = _Conv(128, 96, 1, 1)
-        self.out20 = nn.Sequential(_Conv(96 + 96, 96), nn.Conv2d(96, c20, 3, padding=1))
-        self.out40 = nn.Conv2d(48 + c20, CHANNELS[1], 3, padding=1)
-        self.out80 = nn.Conv2d(c80 + CHANNELS[1], c80, 3, padding=1)
+        self.out20 = nn.Sequential(_Conv(96 + 96, 96, 1, 1), nn.Conv2d(96, c20, 3, padding=1))
+        self.out40 = nn.Conv2d(48 + c20, CHANNELS[1], 1)
+        self.out80 = nn.Conv2d(c80 + CHANNELS[1], c80, 1)
         self.expression = nn.Sequential(nn.Linear(128, 128), nn.LeakyReLU(0.1), nn.Linear(128, ACTIONS))
         self.appearance = nn.Sequential(nn.Linear(128, 64), nn.LeakyReLU(0.1), nn.Linear(64, APPEARANCE))
 
@@ -104,9 +104,9 @@ class _Styled(nn.Module):
 class Decoder(nn.Module):
     """Identity code + expression -> what moves where, and what has to be painted.
 
-    Both outputs have 6 channels: flow x, y (source minus target, in crop sides), the logit of the paint,
-    and the paint's B, G, R in 0..1. The first covers the whole crop, the second the mouth's window and
-    holds there alone.
+    Both outputs have flow x, y (source minus target, in crop sides), the logit of the paint, and the
+    paint's B, G, R in 0..1. The first covers the whole crop; the second covers the mouth's window, holds
+    there alone, and has a seventh channel: the logit of the mouth's inside, which is part of what is painted.
     """
 
     def __init__(self) -> None:
@@ -118,30 +118,33 @@ class Decoder(nn.Module):
             nn.Linear(style + APPEARANCE, 64), nn.LeakyReLU(0.1), nn.Linear(64, style)
         )
         self.trunk = nn.ModuleList([_Styled(c20, c20, style) for _ in range(4)])
+        # Faces are aligned: where in the crop a place lies tells most of how it moves.
+        self.place20 = nn.Parameter(torch.randn(1, c20, 20, 20) * 0.3)
+        self.place40 = nn.Parameter(torch.randn(1, 8, 40, 40) * 0.3)
         self.up40 = nn.Conv2d(c20, 32, 1)
-        self.mix40 = _Styled(32 + c40, 40, style)
+        self.mix40 = _Styled(32 + c40 + 8, 40, style)
         self.whole = nn.Sequential(_Conv(40, 32), nn.Conv2d(32, 6 * 4, 3, padding=1), nn.PixelShuffle(2))
         self.mouth40 = _Styled(40 + c80, 32, style)
         self.mouth40b = _Styled(32, 32, style)
         self.mouth80 = nn.Sequential(
             nn.Conv2d(32, 12 * 4, 3, padding=1), nn.PixelShuffle(2), nn.LeakyReLU(0.1), _Conv(12, 16)
         )
-        self.mouth_out = nn.Conv2d(16, 6, 3, padding=1)
+        self.mouth_out = nn.Conv2d(16, 7, 3, padding=1)
         # Most of a face is never painted.
         nn.init.constant_(self.whole[1].bias[8:12], -3.0)
-        nn.init.constant_(self.mouth_out.bias[2:3], -2.0)
+        nn.init.constant_(self.mouth_out.bias[2::4], -2.0)
 
     def forward(
         self, f80: Tensor, f40: Tensor, f20: Tensor, appearance: Tensor, expression: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Identity code and actions ``(N, 52)`` -> whole ``(N, 6, 80, 80)``, mouth ``(N, 6, 80, 80)``."""
+        """Identity code and actions ``(N, 52)`` -> whole ``(N, 6, 80, 80)``, mouth ``(N, 7, 80, 80)``."""
         style = self.expression(expression)
         paint_style = self.painter(torch.cat([style, appearance], 1))
-        x = f20
+        x = f20 + self.place20
         for first, second in ((0, 1), (2, 3)):
             x = x + self.trunk[second](self.trunk[first](x, style), style)
         x = F.interpolate(self.up40(x), scale_factor=2.0, mode="nearest")
-        x = self.mix40(torch.cat([x, f40], 1), paint_style)
+        x = self.mix40(torch.cat([x, f40, self.place40.expand(len(x), -1, -1, -1)], 1), paint_style)
         whole = self.whole(x)
         near = F.interpolate(mouth_window(x), scale_factor=2.0, mode="nearest")
         near = self.mouth40(torch.cat([near, mouth_window(f80)], 1), paint_style)
@@ -150,7 +153,7 @@ class Decoder(nn.Module):
 
 
 def _as_maps(raw: Tensor) -> Tensor:
-    return torch.cat([raw[:, :2] * FLOW_SCALE, raw[:, 2:3], torch.sigmoid(raw[:, 3:])], 1)
+    return torch.cat([raw[:, :2] * FLOW_SCALE, raw[:, 2:3], torch.sigmoid(raw[:, 3:6]), raw[:, 6:]], 1)
 
 
 class PatchDiscriminator(nn.Module):
@@ -203,8 +206,8 @@ def sampling_grid(flow: Tensor, window: tuple[float, float, float, float] = (0, 
 def render(
     maps: Tensor, source: Tensor, window: tuple[float, float, float, float] = (0, 0, 1, 1)
 ) -> tuple[Tensor, Tensor]:
-    """Warp and paint: ``(N, 6, S, S)`` maps, source ``(N, 3, H, H)`` -> picture and its warp alone."""
+    """Warp and paint: ``(N, 6 or 7, S, S)`` maps, source ``(N, 3, H, H)`` -> picture and its warp alone."""
     grid = sampling_grid(maps[:, :2], window)
     warped = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
     paint = torch.sigmoid(maps[:, 2:3])
-    return warped + paint * (maps[:, 3:] - warped), warped
+    return warped + paint * (maps[:, 3:6] - warped), warped
