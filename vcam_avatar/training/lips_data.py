@@ -16,12 +16,12 @@ ROWS = 192
 """Rows of a training example, 1.92 s."""
 SHARES = {
     "woman": 1.2,
-    "man": 1.2,
+    "man": 1.5,
     "grid-s1": 1.6,
     "facegood": 1.8,
     "hibari": 0.2,
     "kokoro": 3.0,
-    "espeak": 0.6,
+    "espeak": 0.7,
 }
 """How often each source is drawn; voices of ``speech_tts`` count as kokoro."""
 _WHITE = float(mel_energies(np.random.default_rng(0).standard_normal(32_000).astype(np.float32)).mean())
@@ -71,7 +71,7 @@ def example(clip: Clip) -> Example:
 class Batches:
     """Draws examples and spoils them: level, tone, vocal tract, noise, music, missing bands."""
 
-    def __init__(self, folder: Path, seed: int, negatives: float = 0.13) -> None:
+    def __init__(self, folder: Path, seed: int, negatives: float = 0.16) -> None:
         self.rng = np.random.default_rng(seed)
         self.negatives = negatives
         clips = [c for path in sorted(folder.glob("*.npz")) for c in load_clips(path)]
@@ -107,10 +107,10 @@ class Batches:
         """Mel energies ``(ROWS, 40)`` of something that is not speech, mean 1."""
         rng, kind, n = self.rng, self.rng.random(), ROWS
         bands = np.arange(N_COEFFICIENTS)
-        if kind < 0.4:  # steady and coloured
+        if kind < 0.3:  # steady and coloured
             colour = np.exp(np.linspace(0, rng.uniform(-5, 1.5), N_COEFFICIENTS))
             sound = colour * rng.gamma(6, 1 / 6, (n, N_COEFFICIENTS))
-        elif kind < 0.72 and self._noises:  # music and ambience, at any pitch
+        elif kind < 0.86 and self._noises:  # recorded or made: music, ambience, typing, breath ...
             mel = self._noises[rng.integers(len(self._noises))]
             start = rng.integers(0, max(1, len(mel) - n))
             mel = mel[start : start + n]
@@ -121,13 +121,13 @@ class Batches:
                 sound = sound / (sound.mean() + 1e-9) + np.resize(other, (n, N_COEFFICIENTS)) / (
                     other.mean() + 1e-9
                 )
-        elif kind < 0.86:  # clicks and keys
+        elif kind < 0.92:  # clicks and keys
             sound = np.full((n, N_COEFFICIENTS), 1e-4)
             at = rng.integers(0, n, rng.integers(2, 14))
             hit = rng.gamma(1, 6, (len(at), 1)) * np.exp(rng.normal(0, 0.8, (len(at), N_COEFFICIENTS)))
             for delay in range(4):
                 np.add.at(sound, np.minimum(at + delay, n - 1), hit * (1.0, 0.5, 0.12, 0.03)[delay])
-        elif kind < 0.95:  # breath
+        elif kind < 0.97:  # breath
             swell = np.abs(np.sin(np.linspace(0, rng.uniform(2, 8), n) + rng.uniform(0, 3))) ** 2
             hiss = np.exp(-0.5 * ((bands - rng.uniform(14, 32)) / rng.uniform(5, 12)) ** 2)
             sound = swell[:, None] * hiss * rng.gamma(5, 0.2, (n, N_COEFFICIENTS))

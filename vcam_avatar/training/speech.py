@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
 from vcam_avatar.stages.features import mel_energies
+from vcam_avatar.training import speech_sounds
 from vcam_avatar.training.speech_align import Aligner
 from vcam_avatar.training.speech_audio import change_speed, read_audio, roughen
 from vcam_avatar.training.speech_phones import (
-    KOKORO_LAG_S,
-    PIPER_LAG_S,
+    LAG_S,
     Phone,
     from_synthesiser,
     viseme_track,
@@ -115,6 +115,21 @@ def man(data: Path) -> Iterator[Clip]:
         samples = read_audio(data / "dctts_male_speech/flac" / row["file"])
         track = viseme_track(row["phones"], row["phones"][-1][1], ipa=False)
         yield Clip(row["id"], "man", "en", _split(n, 4), samples, track)
+
+
+def man_more(data: Path) -> Iterator[Clip]:
+    """The man's takes without phone times, aligned here; all for training."""
+    root, aligner = data / "dctts_male_speech", Aligner()
+    done = {json.loads(line)["id"] for line in (root / "phones.jsonl").read_text().splitlines()}
+    for line in (root / "transcripts.csv").read_text().splitlines():
+        name, text = line.split("|")[0], line.split("|")[-1]
+        path = root / f"flac/{name}.flac"
+        if name in done or not path.is_file():
+            continue
+        samples = read_audio(path)
+        phones = aligner.phones(samples, text)
+        if phones:
+            yield Clip(name, "man", "en", "train", samples, viseme_track(phones, phones[-1][1], ipa=False))
 
 
 def librivox(data: Path) -> Iterator[Clip]:
@@ -244,11 +259,15 @@ def synthetic(folder: Path) -> Iterator[Clip]:
         path = folder / f"{row['id']}.flac"
         samples = read_audio(path)
         tokens: list[Phone] = [(s, e, c) for s, e, c in row["phones"]]
-        phones = aligner.phones(samples, row["text"]) if row["language"] == "en-us" else None
+        phones = (
+            aligner.phones(samples, row["text"])
+            if row["language"] == "en-us" and "espeak" not in row["voices"]
+            else None
+        )
         if phones:
             track = viseme_track(phones, len(samples) / SAMPLE_RATE_HZ, ipa=False)
         else:
-            lag = PIPER_LAG_S if row["id"].startswith("piper") else KOKORO_LAG_S
+            lag = LAG_S[row["id"].split("_")[0]]
             track = viseme_track(from_synthesiser(tokens, lag), len(samples) / SAMPLE_RATE_HZ, ipa=True)
         voice = "+".join(row["voices"])
         yield Clip(row["id"], voice, row["language"], row["split"], samples, track)
@@ -264,6 +283,12 @@ def noise(data: Path) -> Iterator[Clip]:
             "test" if n % 3 == 0 else "dev" if n % 9 == 1 else "train",
             read_audio(path),
         )
+
+
+def sounds() -> Iterator[Clip]:
+    """Made sounds without speech."""
+    for name, samples in speech_sounds.make(130, 4.0, seed=7):
+        yield Clip(name, "noise", "", "train", samples)
 
 
 def roughened(clips: list[Clip], rooms: list[FloatArray], seed: int) -> Iterator[Clip]:
@@ -303,9 +328,11 @@ def main(argv: list[str] | None = None) -> int:
     sources: dict[str, Callable[[], Iterator[Clip]]] = {
         "woman": lambda: woman(data),
         "man": lambda: man(data),
+        "man_more": lambda: man_more(data),
         "librivox": lambda: librivox(data),
         "facegood": lambda: facegood(data),
         "noise": lambda: noise(data),
+        "sounds": sounds,
     }
     if options.grid_landmarks:
         sources["grid"] = lambda: grid(data, options.grid_landmarks)

@@ -17,6 +17,26 @@ _NUMBERS = dict(
 )
 
 
+_ARPABET_OF_IPA = {
+    "p": "P", "b": "B", "m": "M", "f": "F", "v": "V", "θ": "TH", "ð": "DH", "t": "T", "d": "D", "ɾ": "T",
+    "k": "K", "ɡ": "G", "ŋ": "NG", "h": "HH", "ʧ": "CH", "ʤ": "JH", "ʃ": "SH", "ʒ": "ZH", "s": "S", "z": "Z",
+    "n": "N", "l": "L", "ɹ": "R", "j": "Y", "w": "W", "ɑ": "AA", "ʌ": "AH", "ə": "AH", "ᵊ": "AH", "æ": "AE",
+    "ɛ": "EH", "A": "EY", "ɪ": "IH", "i": "IY", "ɔ": "AO", "O": "OW", "ʊ": "UH", "u": "UW", "I": "AY",
+    "W": "AW", "Y": "OY", "ɜ": "ER", "ᵻ": "IH",
+}  # fmt: skip
+
+
+def _spell(word: str) -> str | None:
+    """ARPAbet spelling of a word that the dictionary lacks, None without the ``hibari`` package."""
+    try:
+        from vcam_avatar.training.speech_text import phonemes
+
+        sounds = phonemes(word, "en-us").replace("ɜɹ", "ɜ").replace("əɹ", "ɜ")
+    except ImportError:
+        return None
+    return " ".join(_ARPABET_OF_IPA[c] for c in sounds if c in _ARPABET_OF_IPA) or None
+
+
 class Aligner:
     """One pocketsphinx decoder, used again and again."""
 
@@ -40,7 +60,13 @@ class Aligner:
             text: what is said.
         """
         decoder, words = self._decoder, self.words(text)
-        if not words or any(decoder.lookup_word(w) is None for w in words):
+        for word in words:
+            if decoder.lookup_word(word) is None:
+                spelling = _spell(word)
+                if spelling is None:
+                    return None
+                decoder.add_word(word, spelling, True)
+        if not words:
             return None
         raw = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
         decoder.set_align_text(" ".join(words))

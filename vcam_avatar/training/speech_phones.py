@@ -9,11 +9,9 @@ UNKNOWN = -1
 """Where nothing is known about the mouth."""
 DIPHTHONG_TURN = 0.6
 """Share of a diphthong that shows its first vowel."""
-KOKORO_LAG_S = 0.057
-"""Kokoro's (and Hibari's) durations come this much after the forced alignment of the same sound; measured
-with ``speech_align`` as the shift of best agreement."""
-PIPER_LAG_S = 0.030
-"""The same for Piper's."""
+LAG_S = {"kokoro": 0.057, "hibari": 0.057, "piper": 0.03, "espeak": 0.01}
+"""How much later a synthesiser's phone times are than the forced alignment of the same sound; measured as the
+shift of best agreement."""
 
 ARPABET = {
     "SIL": "sil", "P": "PP", "B": "PP", "M": "PP", "F": "FF", "V": "FF", "TH": "TH", "DH": "TH", "T": "DD",
