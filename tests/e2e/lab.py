@@ -109,7 +109,7 @@ class Lab:
             **{
                 key: value
                 for key, value in os.environ.items()
-                if not key.startswith(("XDG_", "PULSE_", "DBUS_"))
+                if not key.startswith(("XDG_", "PULSE_", "DBUS_", "QT_"))
             },
             "HOME": str(self.folder / "home"),
             "XDG_RUNTIME_DIR": str(self.folder / "xdg"),

@@ -223,8 +223,8 @@ function script_save(settings)
     end
 end
 
+-- OBS ends the timer by itself; timer_remove in here crashes it (29.0.2).
 function script_unload()
-    obs.timer_remove(refresh_names)
     if messenger then
         obs.obs_source_remove(messenger)
         obs.obs_source_release(messenger)
