@@ -120,27 +120,12 @@ class NeuralPosePredictor:
 
     def _tick(self, rows: FloatArray, ended_s: float) -> None:
         offer = self._planner.offer(self._pose, self._unit_logits, self._voice)
-        for age in self._ages.values():
-            age[age >= 0] += 1
-        feeds: dict[str, NDArray[Any]] = {
-            "rows": rows, "pose": self._pose, "before": self._before, "plan": self._planner.plan,
-            "plan_kept": offer.kept, "plan_new": offer.new, "chance": np.array([offer.chance], np.float32),
-            "rest": self._rest, "heard": np.array([self._ticks], np.float32), **self._ages, **self._state,
-        }  # fmt: skip
-        said = self._network.run({name: value for name, value in feeds.items() if name in self._inputs})
-        for name, info in self._state_kinds.items():
-            new = said[f"{name}_new"]
-            if info["kind"] == "ring":
-                self._state[name][self._ticks % len(self._state[name])] = new
-            else:
-                self._state[name] = new
-        for age in self._ages.values():
-            age[self._ticks % len(age)] = 0
+        said = self._run(rows, self._planner.plan, offer.kept, offer.new, offer.chance)
+        self._advance(said)
         self.units_begun += self._planner.settle(offer, float(said["event"][0]))
         self._unit_logits = said["unit"]
         self._voice = float(1 / (1 + np.exp(-np.clip(said["voice"][0], -30, 30))))
         self._before, self._pose = self._pose, limit_pose(said["next_pose"])
-        self._ticks += 1
         target = 1.0 if self._planner.at_rest else 0.0
         self._ease += np.clip(target - self._ease, -3 / _EASE_TICKS, 1 / _EASE_TICKS)
         weight = self._ease * self._ease * (3 - 2 * self._ease)
@@ -152,6 +137,31 @@ class NeuralPosePredictor:
         if len(self._track) == 1:
             self._track[0] = (ended_s, self._track[0][1])
         self._track.append((ended_s + _TICK_S, shown))
+
+    def _run(
+        self, rows: FloatArray, plan: FloatArray, kept: FloatArray, new: FloatArray, chance: float
+    ) -> dict[str, NDArray[Any]]:
+        """One tick of the network; the state is left as it is."""
+        ages = {n: np.where(age >= 0, age + 1, age) for n, age in self._ages.items()}
+        feeds: dict[str, NDArray[Any]] = {
+            "rows": rows, "pose": self._pose, "before": self._before, "plan": plan,
+            "plan_kept": kept, "plan_new": new, "chance": np.array([chance], np.float32),
+            "rest": self._rest, "heard": np.array([self._ticks], np.float32), **ages, **self._state,
+        }  # fmt: skip
+        return self._network.run({name: value for name, value in feeds.items() if name in self._inputs})
+
+    def _advance(self, said: dict[str, NDArray[Any]]) -> None:
+        """Take over the state after a tick."""
+        for name, info in self._state_kinds.items():
+            new = said[f"{name}_new"]
+            if info["kind"] == "ring":
+                self._state[name][self._ticks % len(self._state[name])] = new
+            else:
+                self._state[name] = new
+        for age in self._ages.values():
+            age[age >= 0] += 1
+            age[self._ticks % len(age)] = 0
+        self._ticks += 1
 
     def _at(self, time_s: float) -> FloatArray:
         """The motion at a moment not later than the newest pose: a curve through the last poses."""
@@ -166,3 +176,39 @@ class NeuralPosePredictor:
             (2 * h**3 - 3 * h**2 + 1) * p0 + (h**3 - 2 * h**2 + h) * slope0
             + (-2 * h**3 + 3 * h**2) * p1 + (h**3 - h**2) * slope1, np.float32,
         )  # fmt: skip
+
+    def expect(self, rows: FloatArray, real: FloatArray, ahead: int = 1) -> FloatArray:
+        """Predict a recording without a plan: what the sound and the true history make likely.
+
+        Args:
+            rows: float32 ``(T, 4, 40)`` MFCC of each tick.
+            real: float32 ``(T, K, 2)`` true poses at 25 Hz; up to each tick they are given.
+            ahead: ticks to predict on from there; beyond the first, on own predictions.
+
+        Returns:
+            float32 ``(T - ahead, K, 2)``: row k predicts the true pose of tick ``k + ahead``. The
+            predictor is left as after a fresh start.
+        """
+        self.reset(np.zeros(0, np.float32), 0)
+        blank = np.zeros_like(self._planner.plan)
+        out = []
+        for k in range(len(real) - ahead):
+            self._pose, self._before = real[k], real[max(0, k - 1)]
+            said = self._run(rows[k], blank, blank, blank, 0.0)
+            self._advance(said)
+            pose, before = limit_pose(said["next_pose"]), real[k]
+            if ahead > 1:
+                kept = self._snapshot()
+                for step in range(1, ahead):
+                    self._pose, self._before = pose, before
+                    said = self._run(rows[k + step], blank, blank, blank, 0.0)
+                    self._advance(said)
+                    before, pose = pose, limit_pose(said["next_pose"])
+                self._state, self._ages, self._ticks = kept
+            out.append(pose)
+        self.reset(np.zeros(0, np.float32), 0)
+        return np.stack(out)
+
+    def _snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.int64]], int]:
+        state = {name: value.copy() for name, value in self._state.items()}
+        return state, {name: age.copy() for name, age in self._ages.items()}, self._ticks
