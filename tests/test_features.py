@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcam_avatar.media import UnitClock
-from vcam_avatar.stages.features import FeatureStage, MfccStream, dct_matrix, mfcc
+from vcam_avatar.stages.features import FeatureStage, MfccStream, dct_matrix, mel_filters, mfcc
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.normal(0, 0.1, 16_000).astype(np.float32)
@@ -53,3 +53,9 @@ def test_a_row_does_not_see_later_samples() -> None:
 def test_wrong_sample_count_is_a_caller_bug() -> None:
     with pytest.raises(ValueError, match="unit 0 has 640 samples, got 3"):
         FeatureStage(Fraction(25)).push(np.zeros(3, np.float32))
+
+
+def test_filters_are_those_of_librosa() -> None:
+    filters = pytest.importorskip("librosa.filters")
+    theirs = filters.mel(sr=16_000, n_fft=512, n_mels=40, fmin=60, fmax=7600)
+    np.testing.assert_allclose(mel_filters(), theirs, atol=1e-8)
