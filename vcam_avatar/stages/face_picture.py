@@ -122,105 +122,100 @@ def paint_patch(
         gain: steepness of the lips' inner edge, for patches finer than the maps.
         patch: uint8 ``(S, S, 4)``, overwritten: BGRA, straight alpha.
     """
-    side, cells = patch.shape[0], whole.shape[0]
-    last = cells - 1
+    side, cells, inner = patch.shape[0], whole.shape[0], interior.shape[0]
     left, top = window[0], window[1]
     across, down = window[2] - window[0], window[3] - window[1]
-    value = np.zeros(6, np.float32)
-    inner = interior.shape[0]
+    one, half, size, last = np.float32(1), np.float32(0.5), np.float32(side), np.float32(side - 1.001)
+    # Maps are interpolated down a row first, then along it.
+    row_alpha, row_share = np.zeros(cells, np.float32), np.zeros(cells, np.float32)
+    row_whole, row_mouth = np.zeros((cells, 6), np.float32), np.zeros((cells, 7), np.float32)
+    columns, part_of = np.zeros(side, np.float32), np.zeros(side, np.float32)
+    cell_of = np.zeros(side, np.int64)
+    for x in range(side):
+        columns[x] = (x + 0.5) / side
+        at = min(max((x + 0.5) / side * cells - 0.5, 0.0), cells - 1.0)
+        cell_of[x] = min(int(at), cells - 2)
+        part_of[x] = at - cell_of[x]
     for y in range(side):
         unit_y = (y + 0.5) / side
-        gy = min(max(unit_y * cells - 0.5, 0.0), float(last))
-        y0 = min(int(gy), last - 1)
-        ty = np.float32(gy - y0)
-        inside_y = top < unit_y < top + down
-        hy = min(max((unit_y - top) / down * cells - 0.5, 0.0), float(last))
-        my = min(int(hy), last - 1)
-        sy = np.float32(hy - my)
+        at = min(max(unit_y * cells - 0.5, 0.0), cells - 1.0)
+        first = min(int(at), cells - 2)
+        lower = np.float32(at - first)
+        upper = one - lower
+        height, highest = np.float32(unit_y), np.float32(0)
+        for c in range(cells):
+            row_alpha[c] = alpha[first, c] * upper + alpha[first + 1, c] * lower
+            highest = max(highest, row_alpha[c])
+        seen = highest >= 0.002
+        beside = seen and top < unit_y < top + down
+        wy = 0
+        if seen:
+            for c in range(cells):
+                for k in range(6):
+                    row_whole[c, k] = whole[first, c, k] * upper + whole[first + 1, c, k] * lower
+        if beside:
+            at = min(max((unit_y - top) / down * cells - 0.5, 0.0), cells - 1.0)
+            first = min(int(at), cells - 2)
+            lower = np.float32(at - first)
+            upper = one - lower
+            wy = min(int((unit_y - top) / down * inner), inner - 1)
+            for c in range(cells):
+                row_share[c] = weight[first, c] * upper + weight[first + 1, c] * lower
+                for k in range(7):
+                    row_mouth[c, k] = mouth[first, c, k] * upper + mouth[first + 1, c, k] * lower
         for x in range(side):
-            unit_x = (x + 0.5) / side
-            gx = min(max(unit_x * cells - 0.5, 0.0), float(last))
-            x0 = min(int(gx), last - 1)
-            tx = np.float32(gx - x0)
-            w11 = tx * ty
-            w10 = tx - w11
-            w01 = ty - w11
-            w00 = np.float32(1) - tx - w01
-            shown = (
-                alpha[y0, x0] * w00
-                + alpha[y0, x0 + 1] * w10
-                + alpha[y0 + 1, x0] * w01
-                + alpha[y0 + 1, x0 + 1] * w11
-            )
+            shown = np.float32(0)
+            unit_x = columns[x]
+            a, t = cell_of[x], part_of[x]
+            if seen:
+                shown = row_alpha[a] + t * (row_alpha[a + 1] - row_alpha[a])
             if shown < 0.002:
-                patch[y, x, 0] = source[y, x, 0]
-                patch[y, x, 1] = source[y, x, 1]
-                patch[y, x, 2] = source[y, x, 2]
+                for k in range(3):
+                    patch[y, x, k] = source[y, x, k]
                 patch[y, x, 3] = 0
                 continue
-            for k in range(6):
-                value[k] = (
-                    whole[y0, x0, k] * w00
-                    + whole[y0, x0 + 1, k] * w10
-                    + whole[y0 + 1, x0, k] * w01
-                    + whole[y0 + 1, x0 + 1, k] * w11
-                )
-            opened = np.float32(0)
-            wx, wy = 0, 0
-            if inside_y and left < unit_x < left + across:
-                hx = min(max((unit_x - left) / across * cells - 0.5, 0.0), float(last))
-                mx = min(int(hx), last - 1)
-                sx = np.float32(hx - mx)
-                v11 = sx * sy
-                v10 = sx - v11
-                v01 = sy - v11
-                v00 = np.float32(1) - sx - v01
-                share = (
-                    weight[my, mx] * v00
-                    + weight[my, mx + 1] * v10
-                    + weight[my + 1, mx] * v01
-                    + weight[my + 1, mx + 1] * v11
-                )
-                for k in range(6):
-                    near = (
-                        mouth[my, mx, k] * v00
-                        + mouth[my, mx + 1, k] * v10
-                        + mouth[my + 1, mx, k] * v01
-                        + mouth[my + 1, mx + 1, k] * v11
-                    )
-                    value[k] += share * (near - value[k])
-                near = (
-                    mouth[my, mx, 6] * v00
-                    + mouth[my, mx + 1, 6] * v10
-                    + mouth[my + 1, mx, 6] * v01
-                    + mouth[my + 1, mx + 1, 6] * v11
-                ) * gain
+            flow_x = row_whole[a, 0] + t * (row_whole[a + 1, 0] - row_whole[a, 0])
+            flow_y = row_whole[a, 1] + t * (row_whole[a + 1, 1] - row_whole[a, 1])
+            logit = row_whole[a, 2] + t * (row_whole[a + 1, 2] - row_whole[a, 2])
+            share, opened = np.float32(0), np.float32(0)
+            m, s = 0, np.float32(0)
+            wx = 0
+            if beside and left < unit_x < left + across:
+                at = min(max((unit_x - left) / across * cells - 0.5, 0.0), cells - 1.0)
+                m = min(int(at), cells - 2)
+                s = np.float32(at - m)
+                share = row_share[m] + s * (row_share[m + 1] - row_share[m])
+                flow_x += share * (row_mouth[m, 0] + s * (row_mouth[m + 1, 0] - row_mouth[m, 0]) - flow_x)
+                flow_y += share * (row_mouth[m, 1] + s * (row_mouth[m + 1, 1] - row_mouth[m, 1]) - flow_y)
+                logit += share * (row_mouth[m, 2] + s * (row_mouth[m + 1, 2] - row_mouth[m, 2]) - logit)
+                near = np.float32(gain) * (row_mouth[m, 6] + s * (row_mouth[m + 1, 6] - row_mouth[m, 6]))
                 if near > -5:
-                    opened = share / (np.float32(1) + np.exp(-near))
+                    opened = share / (one + np.exp(-near))
                     wx = min(int((unit_x - left) / across * inner), inner - 1)
-                    wy = min(int((unit_y - top) / down * inner), inner - 1)
-            u = min(max((unit_x + value[0]) * side - 0.5, 0.0), side - 1.001)
-            v = min(max((unit_y + value[1]) * side - 0.5, 0.0), side - 1.001)
+            u = min(max((unit_x + flow_x) * size - half, np.float32(0)), last)
+            v = min(max((height + flow_y) * size - half, np.float32(0)), last)
             ui, vi = int(u), int(v)
-            p, q = np.float32(u - ui), np.float32(v - vi)
-            logit = value[2]
-            if logit < -6:
-                paint = np.float32(0)
-            elif logit > 6:
-                paint = np.float32(1)
-            else:
-                paint = np.float32(1) / (np.float32(1) + np.exp(-logit))
+            p, q = u - np.float32(ui), v - np.float32(vi)
+            paint = np.float32(0)
+            if logit > -6:
+                paint = one / (one + np.exp(-logit))
             for k in range(3):
-                upper = source[vi, ui, k] + p * (np.float32(source[vi, ui + 1, k]) - source[vi, ui, k])
-                lower = source[vi + 1, ui, k] + p * (
-                    np.float32(source[vi + 1, ui + 1, k]) - source[vi + 1, ui, k]
-                )
-                colour = upper + q * (lower - upper)
-                colour += paint * (value[3 + k] - colour)
+                above = np.float32(source[vi, ui, k])
+                above += p * (np.float32(source[vi, ui + 1, k]) - above)
+                below = np.float32(source[vi + 1, ui, k])
+                below += p * (np.float32(source[vi + 1, ui + 1, k]) - below)
+                colour = above + q * (below - above)
+                if paint > 0:
+                    ink = row_whole[a, 3 + k] + t * (row_whole[a + 1, 3 + k] - row_whole[a, 3 + k])
+                    if share > 0:
+                        ink += share * (
+                            row_mouth[m, 3 + k] + s * (row_mouth[m + 1, 3 + k] - row_mouth[m, 3 + k]) - ink
+                        )
+                    colour += paint * (ink - colour)
                 if opened > 0:
-                    colour += opened * (interior[wy, wx, k] - colour)
+                    colour += opened * (np.float32(interior[wy, wx, k]) - colour)
                 patch[y, x, k] = np.uint8(min(max(colour, np.float32(0)), np.float32(255)) + np.float32(0.5))
-            patch[y, x, 3] = np.uint8(min(shown, np.float32(1)) * np.float32(255) + np.float32(0.5))
+            patch[y, x, 3] = np.uint8(min(shown, one) * np.float32(255) + np.float32(0.5))
 
 
 def crop_feather(side: int = MAP_PX, width: float = 0.1) -> FloatArray:
