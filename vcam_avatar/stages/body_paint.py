@@ -10,6 +10,9 @@ from vcam_avatar.media import ByteArray, FloatArray
 from vcam_avatar.stages.hands import HandMesh
 
 SUPERSAMPLE = 2
+_CELL = 0.075
+"""Side of a shadow cell in palm lengths: a little more than the distance of the mesh's vertices."""
+_CELLS = 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class HandPainter:
         self._points = np.zeros((count, 3), np.float32)
         self._normals = np.zeros((count, 3), np.float32)
         self._brightness = np.zeros(count, np.float32)
+        self._grid = np.zeros((_CELLS, _CELLS), np.float32)
+        self._seen = np.zeros((2, count), np.float32)
         self._image = np.zeros(0, np.uint8)
         self._depth = np.zeros(0, np.float32)
         self._reduced = np.zeros(0, np.uint8)
@@ -123,7 +128,10 @@ class HandPainter:
         depth.fill(np.inf)
         image.fill(0)
         _normals(points, mesh.faces, sign, self._normals)
-        _light(self._normals, mesh.occlusion, ramp.light, self._brightness)
+        _light(
+            points, self._normals, mesh.occlusion, mesh.along, ramp.light, _directions(ramp.light),
+            np.float32(palm_px), self._grid, self._seen, self._brightness,
+        )  # fmt: skip
         points[:, 0] = (points[:, 0] - left) * SUPERSAMPLE
         points[:, 1] = (points[:, 1] - top) * SUPERSAMPLE
         slope = 1 / max(fade[1] - fade[0], 1e-3)
@@ -134,6 +142,27 @@ class HandPainter:
         )  # fmt: skip
         _reduce(image, out)
         return Painted(out, left, top)
+
+
+def _directions(light: FloatArray) -> FloatArray:
+    """The light, then the sky around the viewer and above, float32 ``(n, 3)``."""
+    return np.concatenate([light[None], _SKY]).astype(np.float32)
+
+
+def _sky(count: int) -> FloatArray:
+    i = np.arange(count) + 0.5
+    towards = 1 - 1.3 * i / count
+    angle = np.pi * (1 + 5**0.5) * i
+    radius = np.sqrt(1 - towards**2)
+    axes = np.stack([radius * np.cos(angle), radius * np.sin(angle), towards], 1)
+    # Mostly from the front, and from above rather than from below.
+    front = np.array([0.0, -0.45, -0.89])
+    right = np.array([1.0, 0.0, 0.0])
+    up = np.cross(front, right)
+    return np.asarray(axes @ np.stack([right, up, front]), np.float32)
+
+
+_SKY = _sky(12)
 
 
 @njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
@@ -200,13 +229,74 @@ def _normals(points: Any, faces: Any, mirror: Any, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
-def _light(normals: Any, occlusion: Any, light: Any, out: Any) -> None:
-    """Brightness of every vertex: wrapped diffuse light times what the ambient occlusion leaves."""
-    for i in range(normals.shape[0]):
+def _light(
+    points: Any, normals: Any, occlusion: Any, along: Any, light: Any, sky: Any, scale: Any, grid: Any,
+    seen: Any, out: Any,
+) -> None:  # fmt: skip
+    """Brightness of every vertex: light where nothing is in its way, and what arrives of the sky.
+
+    Shadows by splatting: from each direction the vertices are laid on a coarse grid that keeps the nearest;
+    vertices clearly behind it are in shade; the forearm casts and takes none. ``sky[0]`` is the light,
+    ``grid`` ``(n, n)`` and ``seen`` ``(2, V)`` are scratch.
+    """
+    count, cells = points.shape[0], grid.shape[0]
+    per_cell = np.float32(1.0) / (np.float32(_CELL) * scale)
+    mx, my, mz = np.float32(0), np.float32(0), np.float32(0)
+    for i in range(count):
+        mx += points[i, 0]
+        my += points[i, 1]
+        mz += points[i, 2]
+    mx, my, mz = mx / count, my / count, mz / count
+    seen[:] = 0
+    out[:] = 1
+    for k in range(sky.shape[0]):
+        dx, dy, dz = sky[k, 0], sky[k, 1], sky[k, 2]
+        # Two axes across the direction.
+        if abs(dx) < np.float32(0.8):
+            ux, uy, uz = np.float32(0), dz, -dy
+        else:
+            ux, uy, uz = -dz, np.float32(0), dx
+        length = np.sqrt(ux * ux + uy * uy + uz * uz)
+        ux, uy, uz = ux / length, uy / length, uz / length
+        vx, vy, vz = dy * uz - dz * uy, dz * ux - dx * uz, dx * uy - dy * ux
+        grid[:] = np.float32(-1e9)
+        for i in range(count):
+            if along[i] < np.float32(0.95):
+                continue
+            x, y, z = points[i, 0] - mx, points[i, 1] - my, points[i, 2] - mz
+            column = min(max(int((x * ux + y * uy + z * uz) * per_cell + cells / 2), 0), cells - 1)
+            row = min(max(int((x * vx + y * vy + z * vz) * per_cell + cells / 2), 0), cells - 1)
+            depth = x * dx + y * dy + z * dz
+            if depth > grid[row, column]:
+                grid[row, column] = depth
+        for i in range(count):
+            if along[i] < np.float32(0.95):
+                continue
+            facing = normals[i, 0] * dx + normals[i, 1] * dy + normals[i, 2] * dz
+            if facing <= np.float32(0.02):
+                if k > 0:
+                    continue
+                facing = np.float32(0.02)
+            x, y, z = points[i, 0] - mx, points[i, 1] - my, points[i, 2] - mz
+            column = min(max(int((x * ux + y * uy + z * uz) * per_cell + cells / 2), 0), cells - 1)
+            row = min(max(int((x * vx + y * vy + z * vz) * per_cell + cells / 2), 0), cells - 1)
+            depth = x * dx + y * dy + z * dz
+            behind = (grid[row, column] - depth) / scale - np.float32(0.10)
+            clear = min(max(np.float32(1) - behind * np.float32(12), np.float32(0)), np.float32(1))
+            if k == 0:
+                out[i] = clear
+            else:
+                seen[0, i] += facing
+                seen[1, i] += facing * clear
+    for i in range(count):
         cosine = normals[i, 0] * light[0] + normals[i, 1] * light[1] + normals[i, 2] * light[2]
         wrapped = max(np.float32(0), (cosine + np.float32(0.45)) / np.float32(1.45))
+        taken = min(max((along[i] - np.float32(1)) * np.float32(8), np.float32(0)), np.float32(1))
+        wrapped *= 1 - taken * np.float32(0.55) * (1 - out[i])
+        sky_share = 1 - taken * (1 - seen[1, i] / max(seen[0, i], np.float32(1e-3)))
+        ambient = occlusion[i] * (np.float32(0.3) + np.float32(0.7) * sky_share)
         out[i] = (np.float32(0.22) + np.float32(0.78) * wrapped) * (
-            np.float32(0.45) + np.float32(0.55) * occlusion[i]
+            np.float32(0.40) + np.float32(0.60) * ambient
         )
 
 

@@ -16,8 +16,8 @@ import torch
 
 from vcam_avatar.media import ByteArray, FloatArray
 from vcam_avatar.stages.body_paint import HandPainter, Painted, Ramp, make_ramp, over
-from vcam_avatar.stages.hands import HandMesh, bone_matrices, load_hand_mesh
-from vcam_avatar.training.body_lift import HandLift, Kinematics
+from vcam_avatar.stages.hands import HandMesh, bone_matrices, forearm_matrix, load_hand_mesh
+from vcam_avatar.training.body_lift import FOREARM_PALMS, HandLift, Kinematics
 
 CROP_PX = 128
 """Side of the stored crops."""
@@ -39,6 +39,8 @@ class Fitted:
     angles: FloatArray
     wrist_px: FloatArray
     palm_px: FloatArray
+    elbow_px: FloatArray
+    """float32 ``(n, 2)``, NaN where unknown."""
     error: FloatArray
     """Mean distance of the points after fitting, palm lengths."""
 
@@ -51,17 +53,21 @@ def crop_box(wrist: FloatArray, knuckle: FloatArray, palm_px: float) -> tuple[fl
 
 
 def fit_hands(
-    lift: HandLift, hand: Kinematics, points: FloatArray, mirror: bool, rounds: int = 250
+    lift: HandLift, hand: Kinematics, points: FloatArray, elbow: FloatArray, mirror: bool, rounds: int = 250
 ) -> Fitted:
-    """Pose the mesh on tracked points ``(T, 21, 2)`` in pixels, NaN where nothing was found."""
+    """Pose the mesh on tracked points ``(T, 21, 2)`` in pixels, NaN where nothing was found.
+
+    ``elbow`` ``(T, 2)`` gives the forearm's direction.
+    """
     good = np.nonzero(np.isfinite(points).all((1, 2)))[0]
     xy = points[good].astype(np.float32)
     wrist = xy[:, 0].copy()
     palm = float(np.percentile(np.linalg.norm(xy[:, 9] - wrist, axis=1), 85))
     flat = (xy - wrist[:, None]) / palm * np.array([-1 if mirror else 1, 1], np.float32)
     target = torch.from_numpy(flat)
+    arm = towards_elbow(wrist, elbow[good], palm, mirror)
     with torch.no_grad():
-        rotation, angles = lift(target, torch.zeros(len(target), 3))
+        rotation, angles = lift(target, torch.from_numpy(arm))
     six = torch.cat([rotation[:, :, 0], rotation[:, :, 1]], 1).clone().requires_grad_(True)
     start_angles = angles.clone()
     bend = angles.clone().requires_grad_(True)
@@ -93,8 +99,17 @@ def fit_hands(
         sign = np.array([-1 if mirror else 1, 1], np.float32)
         return Fitted(
             good, matrix.numpy(), limited.numpy(), wrist + shift[:, 0].numpy() * palm * sign,
-            (torch.exp(scale)[:, 0, 0] * palm).numpy(), error.numpy(),
+            (torch.exp(scale)[:, 0, 0] * palm).numpy(), elbow[good].astype(np.float32), error.numpy(),
         )  # fmt: skip
+
+
+def towards_elbow(wrist: FloatArray, elbow: FloatArray, palm_px: Any, mirror: bool) -> FloatArray:
+    """Unit vectors ``(n, 3)`` in left-hand space; what looks short points at the viewer."""
+    flat = (elbow - wrist) / (np.reshape(palm_px, (-1, 1)) * FOREARM_PALMS) * [-1 if mirror else 1, 1]
+    depth = np.sqrt(np.clip(1 - (flat**2).sum(1), 0, None))
+    out = np.concatenate([flat, depth[:, None]], 1)
+    out /= np.linalg.norm(out, axis=1, keepdims=True)
+    return np.asarray(np.nan_to_num(out), np.float32)
 
 
 def regress_ramp(samples: list[tuple[ByteArray, ByteArray]], light: tuple[float, float, float]) -> Ramp:
@@ -125,15 +140,25 @@ class VideoHands:
         self.name, self._mesh = name, mesh
         self.video = data / "latentsync_people" / f"{name}_video.mp4"
         self.fits = {
-            side: fit_hands(lift, hand, track[key][..., :2].astype(np.float32) * size, side == "right")
-            for side, key in (("left", "lhand"), ("right", "rhand"))
+            side: fit_hands(
+                lift,
+                hand,
+                track[key][..., :2].astype(np.float32) * size,
+                track["pose"][:, elbow, :2].astype(np.float32) * size,
+                side == "right",
+            )
+            for side, key, elbow in (("left", "lhand", 13), ("right", "rhand", 14))
         }
         self._painter = HandPainter(mesh)
 
     def paint(self, side: str, row: int, ramp: Ramp, size: tuple[int, int]) -> Painted | None:
         """Draw hand number ``row`` of ``side``."""
         fit = self.fits[side]
-        matrices = bone_matrices(self._mesh, fit.rotation[row], fit.angles[row])
+        arm = towards_elbow(
+            fit.wrist_px[row : row + 1], fit.elbow_px[row : row + 1], fit.palm_px[row], side == "right"
+        )
+        lower = forearm_matrix(self._mesh, fit.rotation[row], arm[0], 1.0, 1.0)
+        matrices = bone_matrices(self._mesh, fit.rotation[row], fit.angles[row], lower)
         wrist = (float(fit.wrist_px[row, 0]), float(fit.wrist_px[row, 1]))
         return self._painter.paint(
             matrices, side == "right", wrist, float(fit.palm_px[row]), ramp, size, FADE
@@ -198,7 +223,8 @@ def _apart(video: VideoHands) -> dict[tuple[str, int], bool]:
                 int(f) not in other
                 or float(np.linalg.norm(other[int(f)] - fit.wrist_px[i])) > 1.6 * fit.palm_px[i]
             )
-            out[side, int(f)] = bool(far and fit.error[i] < 0.09)
+            near = fit.palm_px[i] < 1.25 * np.median(fit.palm_px)
+            out[side, int(f)] = bool(far and near and fit.error[i] < 0.075)
     return out
 
 
@@ -263,6 +289,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--lift", type=Path, default=Path(".work/hand_lift/checkpoint.pt"))
     parser.add_argument("--out", type=Path, default=Path(".work/hand_pairs"))
+    parser.add_argument("--videos", nargs="+", default=["demo3", "demo2", "demo1"])
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -270,7 +297,7 @@ def main(argv: list[str] | None = None) -> int:
     lift.load_state_dict(torch.load(options.lift, weights_only=True)["net"])
     lift.eval()
     mesh = load_hand_mesh(options.models / "hand_mesh.npz")
-    build(options.data, options.out, mesh, lift, ("demo3", "demo2", "demo1"))
+    build(options.data, options.out, mesh, lift, tuple(options.videos))
     return 0
 
 
