@@ -39,9 +39,9 @@ class Microphone:
         self.clock.at((self.blocks + 1) * self.period_s, self._deliver)
 
 
-def run(seconds: float, ppm: float = 0.0, **faults: list[tuple[float, float]]) -> tuple:
+def run(seconds: float, ppm: float = 0.0, fps: Fraction = FPS, **faults: list[tuple[float, float]]) -> tuple:
     clock = ManualClock()
-    live = LiveUnits(FPS, clock)
+    live = LiveUnits(fps, clock)
     microphone = Microphone(clock, live, ppm)
     microphone.silent = faults.get("silent", [])
     microphone.stalled = faults.get("stalled", [])
@@ -58,13 +58,14 @@ def run(seconds: float, ppm: float = 0.0, **faults: list[tuple[float, float]]) -
     return live, given, most
 
 
-def test_punctual_sound_is_given_when_complete() -> None:
-    live, given, most = run(10)
+@pytest.mark.parametrize("fps", [Fraction(10), FPS, Fraction(30_000, 1001), Fraction(60)])
+def test_punctual_sound_is_given_when_complete(fps: Fraction) -> None:
+    live, given, most = run(10, fps=fps)
     assert (live.late_units, live.skipped_units, live.dropped_samples) == (0, 0, 0)
     joined = np.concatenate([sound.samples for _, sound in given])
     np.testing.assert_array_equal(joined, np.arange(1, len(joined) + 1))
     for unit, (moment, _) in enumerate(given):
-        assert moment == pytest.approx((unit + 1) / 25, abs=0.011)
+        assert moment == pytest.approx(float((unit + 1) / fps), abs=0.011)
     assert most <= 320
 
 
