@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from daemon_doubles import eventually
 
-from vcam_avatar.daemon import autostart
+from vcam_avatar.daemon import autostart, logs
 from vcam_avatar.daemon.health import Health, State
 from vcam_avatar.daemon.latency import estimate
-from vcam_avatar.daemon.logs import log_to_file
+from vcam_avatar.daemon.logs import logging_to
 from vcam_avatar.daemon.shelf import Shelf
 from vcam_avatar.daemon.sound import NoiseGate
 from vcam_avatar.daemon.usage import Usage, memory_mb
@@ -134,21 +134,30 @@ def test_latency_is_the_sum_of_its_parts():
     assert estimate({}, 0.0, 25.0) is None
 
 
-def test_logs_rotate_and_refusals_are_named(tmp_path):
+def test_logs_go_to_the_file_while_inside_and_refusals_are_named(tmp_path, caplog):
+    log = logging.getLogger("vcam_avatar.test")
     root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    try:
-        log_to_file(tmp_path / "logs/a.log")
-        logging.getLogger("vcam_avatar.test").info("hello")
-        assert "hello" in (tmp_path / "logs/a.log").read_text()
-        (tmp_path / "file").write_text("")
-        with pytest.raises(ConfigError, match="cannot write the log"):
-            log_to_file(tmp_path / "file/a.log")
-    finally:
-        for handler in set(root.handlers) - set(before):
-            root.removeHandler(handler)
-            handler.close()
-        root.setLevel(level)
+    before = list(root.handlers), root.level
+    with logging_to(tmp_path / "logs/a.log"):
+        log.info("hello")
+    log.warning("afterwards")
+    text = (tmp_path / "logs/a.log").read_text()
+    assert "hello" in text
+    assert "afterwards" not in text
+    assert (list(root.handlers), root.level) == before
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot write the log"), logging_to(tmp_path / "file/a.log"):
+        pass
+
+
+def test_the_log_cannot_grow_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "MAX_BYTES", 1000)
+    with logging_to(tmp_path / "a.log"):
+        for n in range(200):
+            logging.getLogger("vcam_avatar.test").info("line %d", n)
+    files = list(tmp_path.glob("a.log*"))
+    assert len(files) == 1 + logs.KEPT_FILES
+    assert sum(f.stat().st_size for f in files) <= 4500
 
 
 def test_autostart_texts_are_well_formed():

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from vcam_avatar.avatars import find_avatar, list_avatars, load_avatar
@@ -11,6 +12,7 @@ from vcam_avatar.avatars.watch import AvatarWatch
 from vcam_avatar.cli._options import existing_or_new_video
 from vcam_avatar.cli._studio import make_loop
 from vcam_avatar.config import Config
+from vcam_avatar.daemon.service import Parts
 from vcam_avatar.daemon.shelf import Shelf
 from vcam_avatar.devices.audio_file import FileAudioSource
 from vcam_avatar.devices.memory import MemorySink, PreviewSink
@@ -63,45 +65,93 @@ def _run_service(
 ) -> int:
     """Live: commands, OBS and devices that may fail."""
     from vcam_avatar.control.server import ControlServer
-    from vcam_avatar.daemon.service import AvatarService, Parts
+    from vcam_avatar.daemon.logs import default_log_file, logging_to
+    from vcam_avatar.daemon.service import AvatarService
 
-    open_source = _source_opener(source, config, loop=args.loop)
     if source[0] == "file":
-        open_source().close()  # a wrong name ends the program instead of being tried for ever
-    server = None
-    if not args.no_control:
-        server = ControlServer()
-        server.start()  # first of all: a second service is turned away before it loads anything
-    loop, _ = make_loop(config, hold_faults=True)
+        _source_opener(source, config, loop=args.loop)().close()  # a wrong name ends it, not tried for ever
+    server = None if args.no_control else ControlServer()
+    with contextlib.ExitStack() as stack:
+        if server is not None:
+            server.start()  # first of all: a second service is turned away before it loads anything
+            stack.callback(server.stop)
+        stack.enter_context(logging_to(args.log or default_log_file()))
+        live = make_live(source, sink, config, loop=args.loop, overwrite=args.overwrite)
+        stack.enter_context(_finished(live.recorder))
+        print(f"running with avatar {live.parts.loop.avatar.name}; Ctrl+C stops", flush=True)
+        status = AvatarService(live.parts, server).run(args.seconds)
+    loop = live.parts.loop
+    print(_summary(loop.timings.spreads()["latency"].count, loop, live.parts.units))
+    return status
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Everything a service needs, opened as far as it must not fail later."""
+
+    parts: Parts
+    recorder: MemorySink | PreviewSink | VideoFileSink | None
+    """The sink that is not a camera; open."""
+
+
+def make_live(
+    source: tuple[str, str],
+    sink: tuple[str, str],
+    config: Config,
+    *,
+    loop: bool = False,
+    overwrite: bool = False,
+) -> Live:
+    """Load the networks and the avatar and choose the devices.
+
+    Args:
+        source: kind (``mic`` or ``file``) and name.
+        sink: kind (``camera``, ``file``, ``memory`` or ``preview``) and name.
+        loop: start a file again at its end.
+        overwrite: replace an existing video.
+
+    Raises:
+        AvatarError: something cannot be loaded or opened.
+    """
+    frames, _ = make_loop(config, hold_faults=True)
     heard = HeardSoundTrack()
-    recorder = _make_sink(sink, config, heard, overwrite=args.overwrite)
+    recorder = _make_sink(sink, config, heard, overwrite=overwrite)
     sinks: list[FrameSink] = []
     if recorder is not None:
         recorder.open(config.video.size, float(config.video.fps))
         sinks.append(recorder)
-        loop.listeners.append(heard.hear)
+        frames.listeners.append(heard.hear)
     camera = None
     if sink[0] == "camera":
         from vcam_avatar.devices.virtual_camera import VirtualCameraSink
 
         camera = VirtualCameraSink(sink[1] or config.camera.device or None, config.camera.backend or None)
-    units = LiveUnits(config.video.fps, MonotonicClock())
+    settings = _Settings(config)
     parts = Parts(
         config=config,
-        loop=loop,
-        units=units,
-        shelf=_make_shelf(loop, config),
-        open_source=open_source,
+        loop=frames,
+        units=LiveUnits(config.video.fps, MonotonicClock()),
+        shelf=_make_shelf(frames, settings),
+        open_source=_source_opener(source, config, loop=loop),
         camera=camera,
         sinks=sinks,
+        apply=settings.replace,
+        apply_keys=("voice.mouth_gain", "voice.smile", "motion.gain", "motion.head_gain"),
         watch=AvatarWatch(avatar_folders).poll,
         source_name=source[1] or source[0],
     )
-    with _finished(recorder):
-        print(f"running with avatar {loop.avatar.name}; Ctrl+C stops", flush=True)
-        status = AvatarService(parts, server).run(args.seconds)
-    print(_summary(loop.timings.spreads()["latency"].count, loop, units))
-    return status
+    return Live(parts, recorder)
+
+
+class _Settings:
+    """The configuration as changed while running."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def replace(self, config: Config) -> None:
+        """Use ``config`` for the avatars prepared from now on."""
+        self.config = config
 
 
 def _source_opener(source: tuple[str, str], config: Config, *, loop: bool) -> Callable[[], AudioSource]:
@@ -126,7 +176,7 @@ def _make_sink(
     return {"memory": MemorySink, "preview": PreviewSink}[kind]() if kind != "camera" else None
 
 
-def _make_shelf(loop: FrameLoop, config: Config) -> Shelf[PreparedAvatar]:
+def _make_shelf(loop: FrameLoop, settings: _Settings) -> Shelf[PreparedAvatar]:
     """All avatars without a problem; the one shown need not be prepared twice."""
     shown = loop.avatar
 
@@ -135,7 +185,7 @@ def _make_shelf(loop: FrameLoop, config: Config) -> Shelf[PreparedAvatar]:
         return found if shown.name in found else [shown.name, *found]
 
     def prepare(name: str) -> PreparedAvatar:
-        return build.prepare_avatar(loop.stages, load_avatar(find_avatar(name)), config)
+        return build.prepare_avatar(loop.stages, load_avatar(find_avatar(name)), settings.config)
 
     return Shelf(names, prepare)
 

@@ -1,6 +1,7 @@
 """``vcam-avatar run``: sound in, frames out, live."""
 
 import argparse
+from pathlib import Path
 
 from vcam_avatar.cli import _options
 
@@ -24,6 +25,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--no-control", action="store_true", help="take no commands; a second service may run beside"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing video")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="log file, instead of the user's own")
     _options.add_config_flags(parser)
     parser.set_defaults(handler=_run)
 

@@ -1,7 +1,9 @@
 """Where the service writes down what happened: a file that cannot grow without end."""
 
+import contextlib
 import logging
 import logging.handlers
+from collections.abc import Iterator
 from pathlib import Path
 
 from vcam_avatar.errors import ConfigError
@@ -18,8 +20,9 @@ def default_log_file() -> Path:
     return Path(platformdirs.user_log_dir("vcam-avatar", appauthor=False)) / "vcam-avatar.log"
 
 
-def log_to_file(file: Path, level: int = logging.INFO) -> None:
-    """Log to ``file`` too, at most 8 MB with its older parts.
+@contextlib.contextmanager
+def logging_to(file: Path, level: int = logging.INFO) -> Iterator[None]:
+    """Log to ``file`` too while inside, at most 8 MB with its older parts.
 
     Raises:
         ConfigError: the file cannot be written.
@@ -34,9 +37,19 @@ def log_to_file(file: Path, level: int = logging.INFO) -> None:
     handler.setLevel(level)
     handler.setFormatter(logging.Formatter(FORMAT))
     root = logging.getLogger()
-    root.addHandler(handler)
-    if root.level > level:
-        for other in root.handlers:
-            if other is not handler and other.level == logging.NOTSET:
-                other.setLevel(root.level)
+    before = root.level
+    quiet = [other for other in root.handlers if other.level == logging.NOTSET]
+    if before > level:
+        # What is shown elsewhere stays as it was.
+        for other in quiet:
+            other.setLevel(before)
         root.setLevel(level)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
+        for other in quiet:
+            other.setLevel(logging.NOTSET)
+        handler.close()

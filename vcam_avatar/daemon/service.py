@@ -261,6 +261,7 @@ class AvatarService:
             raise ControlError(str(exc)) from exc
         if key in self._parts.apply_keys and self._parts.apply is not None:
             self._parts.apply(config)
+            self.reload()
         self._config = config
         self.sound.gate.threshold_db = config.microphone.noise_gate_db
         section, _, name = key.partition(".")
