@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vcam_avatar.evaluation.lips_hear import Ear, opening_of
+from vcam_avatar.evaluation.lips_hear import Ear
 from vcam_avatar.evaluation.lips_sounds import room, silences
 from vcam_avatar.media import FACE_ACTIONS, FloatArray
 from vcam_avatar.resources import models_dir
@@ -50,28 +50,36 @@ def _babble() -> FloatArray:
     return sound.astype(np.float32)
 
 
-def _run(lips: Lips, sound: FloatArray, fps: Fraction, muted_from: int = 10**9) -> FloatArray:
-    stage, out = FeatureStage(fps), []
+def _run(
+    lips: Lips, sound: FloatArray, fps: Fraction, muted_from: int = 10**9
+) -> tuple[FloatArray, FloatArray]:
+    """Mouth actions ``(units, 52)`` and lip openings ``(units,)``."""
+    stage, mouths, openings = FeatureStage(fps), [], []
     lips.reset()
     for n in range(10**6):
         start, end = stage.clock.start_sample(n), stage.clock.start_sample(n + 1)
         if end > len(sound):
-            return np.array(out)
-        out.append(lips.listen(stage.push(sound[start:end]), muted=n >= muted_from))
-    raise AssertionError
+            break
+        mouths.append(lips.listen(stage.push(sound[start:end]), muted=n >= muted_from))
+        openings.append(lips.opening)
+    return np.array(mouths), np.array(openings)
+
+
+def _openings(lips: Lips, sound: FloatArray, fps: Fraction, muted_from: int = 10**9) -> FloatArray:
+    return _run(lips, sound, fps, muted_from)[1]
 
 
 def test_opens_on_speech(network: LipNetwork, speech: FloatArray) -> None:
-    opening = opening_of(_run(Lips(network), speech, Fraction(25)))
+    opening = _openings(Lips(network), speech, Fraction(25))
     assert opening.max() > 0.4
     assert opening.min() == 0.0
 
 
 def test_no_dependence_on_what_comes_later(network: LipNetwork, speech: FloatArray) -> None:
-    whole = _run(Lips(network), speech, Fraction(25))
+    whole, _ = _run(Lips(network), speech, Fraction(25))
     cut = speech.copy()
     cut[25 * 640 :] = np.random.default_rng(0).standard_normal(len(cut) - 25 * 640) * 0.1
-    other = _run(Lips(network), cut, Fraction(25))
+    other, _ = _run(Lips(network), cut, Fraction(25))
     np.testing.assert_array_equal(whole[:25], other[:25])
     assert np.abs(whole[25:] - other[25:]).max() > 0.05
 
@@ -79,7 +87,7 @@ def test_no_dependence_on_what_comes_later(network: LipNetwork, speech: FloatArr
 def test_stream_is_what_the_whole_clip_gives(network: LipNetwork, speech: FloatArray) -> None:
     """At 10 fps the shown instant is older than the look-ahead: no guesses, so exactly the clip's curve."""
     heard = Ear(None).hear(speech, 40)
-    shown = opening_of(_run(Lips(network, look_ahead_ms=40), speech, Fraction(10)))
+    shown = _openings(Lips(network, look_ahead_ms=40), speech, Fraction(10))
     expected = np.interp(np.arange(len(shown)) * 100.0 + 50, heard.times_ms, heard.opening)
     np.testing.assert_allclose(shown, expected, atol=1e-4)
 
@@ -102,7 +110,7 @@ def test_network_does_not_care_how_rows_are_cut(network: LipNetwork, speech: Flo
 )
 def test_frame_rate_does_not_change_the_mouth(network: LipNetwork, speech: FloatArray, fps: Fraction) -> None:
     heard = Ear(None).hear(speech, 20)
-    shown = opening_of(_run(Lips(network, look_ahead_ms=20), speech, fps))
+    shown = _openings(Lips(network, look_ahead_ms=20), speech, fps)
     end = (np.arange(len(shown)) + 1) * 1000 / float(fps)
     times = np.minimum(end - 500 / float(fps), end - 20)
     expected = np.interp(times, heard.times_ms, heard.opening)
@@ -112,7 +120,7 @@ def test_frame_rate_does_not_change_the_mouth(network: LipNetwork, speech: Float
 
 def test_guesses_do_not_disturb_what_is_settled(network: LipNetwork, speech: FloatArray) -> None:
     lips = Lips(network, look_ahead_ms=20)
-    first, second = _run(lips, speech, Fraction(25)), _run(lips, speech, Fraction(25))
+    first, second = _run(lips, speech, Fraction(25))[0], _run(lips, speech, Fraction(25))[0]
     np.testing.assert_array_equal(first, second)
 
 
@@ -122,8 +130,8 @@ def test_reset_in_the_middle_of_a_stream(network: LipNetwork, speech: FloatArray
     for n in range(70):
         if n == 30:
             lips.reset()
-        out = lips.listen(stage.push(speech[640 * n : 640 * (n + 1)]))
-        opening = max(opening, float(opening_of(out[None])[0])) if n > 35 else 0.0
+        lips.listen(stage.push(speech[640 * n : 640 * (n + 1)]))
+        opening = max(opening, lips.opening) if n > 35 else 0.0
     assert opening > 0.3
 
 
@@ -133,7 +141,7 @@ def test_silence_shuts_the_lips_within_120_ms(network: LipNetwork, speech: Float
     rng = np.random.default_rng(1)
     sound = np.concatenate([speech[:end], np.zeros(16_000, np.float32)])
     sound += room(len(sound), -55, rng)
-    opening = opening_of(_run(Lips(network), sound, Fraction(25)))
+    opening = _openings(Lips(network), sound, Fraction(25))
     times = (np.arange(len(opening)) + 0.5) * 40
     assert (opening[times > end / 16 + 120] <= 0.1).all()
 
@@ -141,11 +149,11 @@ def test_silence_shuts_the_lips_within_120_ms(network: LipNetwork, speech: Float
 @pytest.mark.parametrize("name", ["digital zero", "room -55", "pink -45", "key clicks -40", "white -55"])
 def test_shut_while_nobody_speaks(network: LipNetwork, name: str) -> None:
     sound = silences(seconds=8)[name]
-    assert (opening_of(_run(Lips(network), sound, Fraction(25))) <= 0.1).mean() >= 0.999
+    assert (_openings(Lips(network), sound, Fraction(25)) <= 0.1).mean() >= 0.999
 
 
 def test_mute_shuts_the_lips(network: LipNetwork, speech: FloatArray) -> None:
-    opening = opening_of(_run(Lips(network), np.concatenate([speech, speech]), Fraction(25), muted_from=40))
+    opening = _openings(Lips(network), np.concatenate([speech, speech]), Fraction(25), muted_from=40)
     assert opening[:40].max() > 0.3
     assert (opening[40 + 3 :] == 0).all()
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from vcam_avatar.evaluation.lips_hear import Ear, best_lag, correlation, labels_at, opening_of, peaks
+from vcam_avatar.evaluation.lips_hear import Ear, best_lag, correlation, labels_at, peaks
+from vcam_avatar.evaluation.lips_peers import compare
 from vcam_avatar.evaluation.lips_sounds import at_level, room, silences, spoilers
 from vcam_avatar.inference import Network
 from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
@@ -72,14 +73,13 @@ class Clips:
 def silence(ear: Ear, clips: Clips) -> dict[str, Any]:
     """L1: share of frames with an open mouth where nobody speaks, and closing time after speech."""
     shares = {
-        name: float((opening_of(ear.expressions(sound, FPS)) > OPEN).mean() * 100)
-        for name, sound in silences().items()
+        name: float((ear.openings(sound, FPS) > OPEN).mean() * 100) for name, sound in silences().items()
     }
     music = [c.samples for c in clips.clips if c.voice == "noise"]
     music_share = None
     if music:
         sound = np.concatenate([at_level(m, -1) for m in music])
-        music_share = float((opening_of(ear.expressions(at_level(sound, -35), FPS)) > OPEN).mean() * 100)
+        music_share = float((ear.openings(at_level(sound, -35), FPS) > OPEN).mean() * 100)
     late = []
     rng = np.random.default_rng(3)
     for clip in clips.of("woman", "man", "piper"):
@@ -91,7 +91,7 @@ def silence(ear: Ear, clips: Clips) -> dict[str, Any]:
         cut = clip.samples[: end * SAMPLE_RATE_HZ // 1000]
         sound = np.concatenate([cut, np.zeros(SAMPLE_RATE_HZ, np.float32)])
         sound = sound + room(len(sound), -55, rng)
-        openings = opening_of(ear.expressions(sound, FPS))
+        openings = ear.openings(sound, FPS)
         times = (np.arange(len(openings)) + 0.5) * 1000 / float(FPS)
         after = np.nonzero((openings > OPEN) & (times > end))[0]
         late.append(float(times[after[-1]] + 1000 / float(FPS) - end) if len(after) else 0.0)
@@ -142,7 +142,7 @@ def opening_fit(ear: Ear, clips: list[Clip], spoil: Any = None) -> dict[str, flo
     fits, lags, ours_events, real_events, ours_turns, real_turns = [], [], 0, 0, 0, 0
     for clip in clips:
         samples = clip.samples if spoil is None else spoil(clip.samples)
-        ours = opening_of(ear.expressions(samples, _fps(clip)))
+        ours = ear.openings(samples, _fps(clip))
         n = min(len(ours), len(_real(clip)))
         ours, real = ours[:n], _real(clip)[:n]
         fits.append(correlation(ours, real))
@@ -167,14 +167,14 @@ def _scaled(curve: FloatArray) -> FloatArray:
 def drive(ear: Ear, clips: list[Clip]) -> dict[str, float]:
     """L5: correlation with one's own sound minus with another clip's; lag that follows a shift of 500 ms."""
     own, other, moved = [], [], []
-    curves = [opening_of(ear.expressions(c.samples, _fps(c))) for c in clips]
+    curves = [ear.openings(c.samples, _fps(c)) for c in clips]
     for k, clip in enumerate(clips):
         real, wrong = _real(clip), curves[(k + 1) % len(clips)]
         n = min(len(curves[k]), len(real), len(wrong))
         own.append(correlation(curves[k][:n], real[:n]))
         other.append(correlation(wrong[:n], real[:n]))
         delayed = np.concatenate([np.zeros(SAMPLE_RATE_HZ // 2, np.float32), clip.samples])
-        late = opening_of(ear.expressions(delayed, _fps(clip)))
+        late = ear.openings(delayed, _fps(clip))
         moved.append(best_lag(late, np.pad(curves[k], (0, 30)), clip.curve_fps, 700.0))
     return {
         "own_minus_other": round(float(np.mean(own) - np.mean(other)), 3),
@@ -247,6 +247,8 @@ def evaluate(
     split: str = "test",
     decoder: DecoderSettings | None = None,
     robust: bool = True,
+    peers: bool = False,
+    headaudio: Path | None = None,
 ) -> dict[str, Any]:
     """Measure L1 to L6.
 
@@ -256,6 +258,8 @@ def evaluate(
         split: ``test``, or ``dev`` while choosing.
         decoder: constants to try.
         robust: also measure spoilt speech.
+        peers: also run other packages on L4's clips, those that are installed.
+        headaudio: folder of the unpacked npm package.
 
     Returns:
         Measure -> value, unit, target, holds, baselines, data, n; and machine, date, weights.
@@ -312,7 +316,8 @@ def evaluate(
         bool(known) and bool(fresh) and min(known) >= 80 and min(fresh) >= 65,
         "(a) woman, man: held-out clips; (b) librivox, grid-others, piper: voices never trained on; "
         "italian: a language never trained on", sum(map(len, phones.values())),
-        {name: v["20"]["commonest"] for name, v in accuracy.items()})  # fmt: skip
+        {"commonest viseme": {name: v["20"]["commonest"] for name, v in accuracy.items()},
+         **(compare(phones, headaudio) if peers else {})})  # fmt: skip
     if "grid-others" in groups:
         driven = drive(ear, groups["grid-others"] + groups.get("grid-s1", []))
         put("L5", driven, "r; ms", ">= 0.5; 500 +- 40",
@@ -351,8 +356,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--split", choices=["dev", "test"], default="test")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="leave out spoilt speech")
+    parser.add_argument("--peers", action="store_true", help="also run pylipsync and headaudio")
+    parser.add_argument("--headaudio", type=Path, help="folder of the unpacked npm package")
     options = parser.parse_args(argv)
-    result = evaluate(options.sets, options.model, options.split, robust=not options.quick)
+    result = evaluate(
+        options.sets,
+        options.model,
+        options.split,
+        robust=not options.quick,
+        peers=options.peers,
+        headaudio=options.headaudio,
+    )
     for name, entry in result.items():
         if isinstance(entry, dict) and "target" in entry:
             print(f"{name}  {'holds' if entry['holds'] else 'MISSES'}  target {entry['target']}")

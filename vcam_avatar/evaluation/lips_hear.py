@@ -7,15 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcam_avatar.inference import Network
-from vcam_avatar.media import FACE_ACTIONS, FloatArray
+from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.features import HOP_SAMPLES, FeatureStage, mfcc
 from vcam_avatar.stages.lips import LipNetwork, Lips, row_levels_db
 from vcam_avatar.stages.lips_decode import DecoderSettings, MouthDecoder
-from vcam_avatar.stages.visemes import SHAPES, VISEMES
+from vcam_avatar.stages.visemes import VISEMES
 
 ROW_MS = 10.0
 WINDOW_MS = 25.0
-_JAW = FACE_ACTIONS.index("jawOpen")
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,12 @@ class Ear:
         opening = np.zeros(len(rows), np.float32)
         for t in range(len(rows)):
             decoder.step(visemes[t], curves[t], max(float(levels[t]), float(levels[max(0, t - late)])), False)
-            opening[t] = decoder.opening if decoder.opening > decoder.settings.dead_zone else 0.0
+            opening[t] = decoder.shown
         times = ROW_MS * np.arange(len(rows)) + WINDOW_MS - look_ahead_ms
         return Heard(times, visemes, curves, opening)
 
-    def expressions(self, samples: FloatArray, fps: Fraction, look_ahead_ms: int = 20) -> FloatArray:
-        """What a video of ``fps`` would show: float32 ``(units, 52)``, only whole units."""
+    def openings(self, samples: FloatArray, fps: Fraction, look_ahead_ms: int = 20) -> FloatArray:
+        """Lip opening in every whole frame of a video of ``fps``, float32 ``(units,)``."""
         lips, stage, out = (
             Lips(self.network, look_ahead_ms=look_ahead_ms, decoder=self.decoder),
             FeatureStage(fps),
@@ -68,16 +67,12 @@ class Ear:
             start, end = stage.clock.start_sample(n), stage.clock.start_sample(n + 1)
             if end > len(samples):
                 break
-            out.append(lips.listen(stage.push(samples[start:end])))
-        return np.array(out, np.float32).reshape(-1, len(FACE_ACTIONS))
+            lips.listen(stage.push(samples[start:end]))
+            out.append(lips.opening)
+        return np.array(out, np.float32)
 
 
-def opening_of(expressions: FloatArray) -> FloatArray:
-    """Lip opening of expressions ``(n, 52)``, float32 ``(n,)``, 1 = a full open vowel."""
-    return np.asarray(expressions[:, _JAW] / SHAPES["aa"]["jawOpen"], np.float32)
-
-
-def labels_at(track: NDArray[np.int8], times_ms: FloatArray) -> NDArray[np.int64]:
+def labels_at(track: NDArray[np.int8], times_ms: NDArray[np.floating]) -> NDArray[np.int64]:
     """Viseme of a millisecond track at ``times_ms``, -1 outside."""
     at = np.floor(times_ms).astype(int)
     known = (at >= 0) & (at < len(track))

@@ -94,14 +94,14 @@ class Lips:
         self._network.reset()
         self._decoder.reset()
         self._rows = 0
-        closed = np.zeros(len(FACE_ACTIONS), np.float32)
+        closed = np.zeros(len(FACE_ACTIONS) + 1, np.float32)
         self._history: deque[tuple[float, FloatArray]] = deque(
             [(-1e9, closed), (-1e9 + 1, closed)], maxlen=48
         )
         self._answers: deque[FloatArray] = deque(maxlen=8)
         self._levels: deque[float] = deque(maxlen=8)
         self.opening = 0.0
-        """Decoded lip opening at the newest settled instant."""
+        """Lip opening of the mouth last returned: 0 closed, 1 = a full open vowel."""
         self.speech = 0.0
         """1 - posterior of silence at the newest settled instant; 0 with the gate shut."""
 
@@ -115,7 +115,9 @@ class Lips:
             levels = row_levels_db(unit.rows)
             for mouth, level in zip(self._network.push(unit.rows), levels, strict=True):
                 self._settle(mouth, float(level), muted)
-        return self._at(_shown_ms(unit.index, unit.fps, self.look_ahead_ms), muted)
+        shown = self._at(_shown_ms(unit.index, unit.fps, self.look_ahead_ms), muted)
+        self.opening = float(shown[-1])
+        return shown[:-1]
 
     def _end_ms(self, row: int) -> float:
         return row * _ROW_MS + _WINDOW_MS
@@ -128,8 +130,8 @@ class Lips:
         best = mouth[self._heads[0]]
         level = max(self._levels[-1 - late], self._levels[-1])
         action = self._decoder.step(best[: len(VISEMES)], best[len(VISEMES) :], level, muted)
+        action = np.append(action, np.float32(self._decoder.shown))
         self._history.append((self._end_ms(self._rows) - self.look_ahead_ms, action))
-        self.opening = self._decoder.opening
         self.speech = 1.0 - float(best[0]) if self._decoder.gate.is_open and not muted else 0.0
         self._rows += 1
 
@@ -159,7 +161,8 @@ class Lips:
             else:
                 break
             level = max(self._levels[-1], self._levels[-1 - back])
-            out.append((at, self._guess.step(answer[: len(VISEMES)], answer[len(VISEMES) :], level, muted)))
+            action = self._guess.step(answer[: len(VISEMES)], answer[len(VISEMES) :], level, muted)
+            out.append((at, np.append(action, np.float32(self._guess.shown))))
         return out
 
 

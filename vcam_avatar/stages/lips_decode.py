@@ -19,9 +19,13 @@ _DIRECT = 0.7
 _JAW_FULL = SHAPES["aa"]["jawOpen"]
 _JAW = FACE_ACTIONS.index("jawOpen")
 _PARTED = [i for n in ("mouthLowerDown", "mouthUpperUp", "tongueOut") for i in action_indices(n)]
+_LIFTED = [i for n in ("mouthLowerDown", "mouthUpperUp") for i in action_indices(n)]
 _ROUND = [FACE_ACTIONS.index(n) for n in ("mouthFunnel", "mouthPucker")]
 _ROUND_FULL = np.array([0.75, 0.9], np.float32)
 _LIP_CLOSERS = [i for n in ("mouthPress", "mouthRollLower", "mouthRollUpper") for i in action_indices(n)]
+_TEETH_TOGETHER = np.array(
+    [{"SS": 1.0, "CH": 0.9, "FF": 0.8, "DD": 0.35}.get(v, 0.0) for v in VISEMES], np.float32
+)
 _MOUTH = np.array([n.startswith(("jaw", "mouth", "tongue")) for n in FACE_ACTIONS])
 
 
@@ -110,14 +114,20 @@ class MouthDecoder:
         self._closed = 0.0
         self._first = 0.0
         self.opening = 0.0
-        """Decoded lip opening, 0 closed, 1 = a full open vowel."""
+        """Smoothed lip opening, 0 closed, 1 = a full open vowel."""
+        self._teeth = 0.0
         self._shape = np.zeros(len(FACE_ACTIONS), np.float32)
+
+    @property
+    def shown(self) -> float:
+        """Lip opening that is shown: small ones are closed lips."""
+        return self.opening if self.opening > self.settings.dead_zone else 0.0
 
     def copy_from(self, other: "MouthDecoder") -> None:
         """Take over the state of ``other``, which has the same settings."""
         self.gate.copy_from(other.gate)
         self._closed, self._first, self.opening = other._closed, other._first, other.opening
-        self._shape = other._shape.copy()
+        self._teeth, self._shape = other._teeth, other._shape.copy()
 
     def step(self, visemes: FloatArray, curves: FloatArray, level_db: float, muted: bool) -> FloatArray:
         """Decode one row.
@@ -141,7 +151,7 @@ class MouthDecoder:
         self._first += (self._opening if wanted > self._first else self._closing) * (wanted - self._first)
         rate = self._opening if self._first > self.opening else self._closing
         self.opening += rate * (self._first - self.opening)
-        opening = self.opening if self.opening > s.dead_zone else 0.0
+        opening = self.shown
 
         shape = speaking * (visemes @ VISEME_ACTIONS)
         rounding = float(np.clip(curves[1], 0.0, 1.0)) * speaking
@@ -149,8 +159,11 @@ class MouthDecoder:
         pressed = lips * speaking * VISEME_ACTIONS[_PP]
         shape[_LIP_CLOSERS] = np.maximum(shape[_LIP_CLOSERS] * (1 - lips), pressed[_LIP_CLOSERS])
         self._shape += self._shaping * (shape - self._shape)
+        self._teeth += self._shaping * (float(visemes @ _TEETH_TOGETHER) - self._teeth)
         out = self._shape.copy()
-        out[_JAW] = _JAW_FULL * opening
+        # On s, sh and f the lips part but the teeth stay near each other: the lips do what the jaw does not.
+        out[_JAW] = _JAW_FULL * opening * (1 - 0.6 * self._teeth)
+        out[_LIFTED] += 0.35 * self._teeth * opening
         # Lips part with the opening, never while they touch.
         out[_PARTED] *= min(1.0, opening / 0.12)
         return np.clip(np.where(_MOUTH, out, 0.0), 0.0, 1.0).astype(np.float32)

@@ -31,13 +31,16 @@ _PEAK_RATE = 3e-3
 OPSET = 17
 
 
-def losses(raw: Tensor, visemes: Tensor, curves: Tensor, class_weights: Tensor) -> dict[str, Tensor]:
+def losses(
+    raw: Tensor, visemes: Tensor, curves: Tensor, trust: Tensor, class_weights: Tensor
+) -> dict[str, Tensor]:
     """Terms of the loss.
 
     Args:
         raw: ``(B, 3, 21, T)`` network output.
         visemes: int64 ``(B, 3, T)``, -1 = unknown.
         curves: ``(B, 3, 6, T)``, NaN = unknown.
+        trust: ``(B,)`` weight of the curves of each example.
         class_weights: ``(15,)``.
     """
     logits = raw[:, :, : len(VISEMES)].permute(0, 2, 1, 3)
@@ -50,6 +53,7 @@ def losses(raw: Tensor, visemes: Tensor, curves: Tensor, class_weights: Tensor) 
     predicted = raw[:, :, len(VISEMES) :]
     measured = ~torch.isnan(curves)
     error = torch.where(measured, predicted - torch.nan_to_num(curves), 0.0)
+    error = error * trust.sqrt()[:, None, None, None]
     weight = torch.ones(len(CURVES))
     weight[0] = 4.0
     per_curve = error.square().sum((0, 1, 3)) / measured.sum((0, 1, 3)).clamp(min=1)
@@ -134,14 +138,20 @@ def train(
         rate = _PEAK_RATE * min(1.0, step / 100 + 0.02) * (0.5 + 0.5 * math.cos(math.pi * gone)) + 1e-5
         for group in optimiser.param_groups:
             group["lr"] = rate * (0.5 if resume else 1.0)
-        log_mel, visemes, curves = batches.draw(32)
+        log_mel, visemes, curves, trust = batches.draw(32)
         x = net.normalise(torch.from_numpy(log_mel))
         if batches.rng.random() < 0.5:
             first, width = int(batches.rng.integers(0, 36)), int(batches.rng.integers(1, 6))
             x[: len(x) // 2, first : first + width] = 0
         with torch.autocast("cpu", torch.bfloat16):  # twice as fast on processors that have it
             raw = net(x)
-        parts = losses(raw.float(), torch.from_numpy(visemes), torch.from_numpy(curves), class_weights)
+        parts = losses(
+            raw.float(),
+            torch.from_numpy(visemes),
+            torch.from_numpy(curves),
+            torch.from_numpy(trust),
+            class_weights,
+        )
         total = torch.stack(list(parts.values())).sum()
         optimiser.zero_grad()
         total.backward()

@@ -1,6 +1,6 @@
 """Random training batches for the lip network, made rough in the mel domain."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.features import N_COEFFICIENTS, mel_energies
+from vcam_avatar.training.lips_articulate import STEP_MS, Articulation
 from vcam_avatar.training.lips_net import LOOK_AHEAD_MS
 from vcam_avatar.training.speech import CURVES, Clip, load_clips
 from vcam_avatar.training.speech_phones import UNKNOWN
@@ -27,6 +28,9 @@ SHARES = {
 _WHITE = float(mel_energies(np.random.default_rng(0).standard_normal(32_000).astype(np.float32)).mean())
 
 
+SUGGESTED_TRUST = 0.35
+
+
 @dataclass(frozen=True)
 class Example:
     """One clip on the row grid."""
@@ -38,6 +42,8 @@ class Example:
     curves: FloatArray
     """float32 ``(3, 6, rows)``, NaN where not measured."""
     source: str
+    trust: float = 1.0
+    """Weight of its curves: less than 1 where they follow from the phones only."""
 
 
 def source_of(clip: Clip) -> str:
@@ -49,10 +55,19 @@ def source_of(clip: Clip) -> str:
     )
 
 
-def example(clip: Clip) -> Example:
-    """Labels of ``clip`` at the instants its rows stand for, one set per look-ahead."""
+def example(clip: Clip, articulation: Articulation | None = None) -> Example:
+    """Labels of ``clip`` at the instants its rows stand for, one set per look-ahead.
+
+    With ``articulation``, a clip whose mouth was not seen gets the opening that its phones suggest.
+    """
     assert clip.mel is not None
-    rows = len(clip.mel)
+    mel, trust = clip.mel, 1.0
+    if clip.curves is None and clip.visemes is not None and articulation is not None:
+        trust = SUGGESTED_TRUST
+        suggested = np.full((len(clip.visemes) // STEP_MS, len(CURVES)), np.nan, np.float32)
+        suggested[:, 0] = articulation.opening(clip.visemes)
+        clip = replace(clip, curves=suggested, curve_fps=1000 / STEP_MS)
+    rows = len(mel)
     visemes = np.full((len(LOOK_AHEAD_MS), rows), UNKNOWN, np.int64)
     curves = np.full((len(LOOK_AHEAD_MS), len(CURVES), rows), np.nan, np.float32)
     for head, ahead in enumerate(LOOK_AHEAD_MS):
@@ -65,7 +80,7 @@ def example(clip: Clip) -> Example:
             for k in range(len(CURVES)):
                 if not np.isnan(clip.curves[:, k]).any():
                     curves[head, k] = np.clip(np.interp(ms, frame_ms, clip.curves[:, k]), -1.5, 1.5)
-    return Example(clip.mel, visemes, curves, source_of(clip))
+    return Example(mel, visemes, curves, source_of(clip), trust)
 
 
 class Batches:
@@ -79,9 +94,10 @@ class Batches:
         train = [c for c in clips if c.split == "train"]
         self._noises = [c.mel for c in train if c.voice == "noise" and c.mel is not None]
         self._by_source: dict[str, list[Example]] = {}
+        articulation = Articulation([c for c in train if not c.name.endswith("~")])
         for clip in train:
             if clip.voice != "noise" and clip.mel is not None and len(clip.mel) > 20:
-                self._by_source.setdefault(source_of(clip), []).append(example(clip))
+                self._by_source.setdefault(source_of(clip), []).append(example(clip, articulation))
         self.sources = {name: len(v) for name, v in self._by_source.items()}
         self._names = list(self._by_source)
         shares = np.array([SHARES[n] for n in self._names])
@@ -139,15 +155,15 @@ class Batches:
             )
         return np.asarray(sound / (sound.mean() + 1e-12), np.float32)
 
-    def _silence(self) -> tuple[FloatArray, NDArray[np.int64], FloatArray]:
+    def _silence(self) -> tuple[FloatArray, NDArray[np.int64], FloatArray, float]:
         rng = self.rng
         mel = np.zeros((ROWS, N_COEFFICIENTS), np.float32)
         if rng.random() < 0.9:
             mel += self._noise() * np.float32(10 ** (rng.uniform(-80, -20) / 10) * _WHITE)
         heads = len(LOOK_AHEAD_MS)
-        return mel, np.zeros((heads, ROWS), np.int64), np.zeros((heads, len(CURVES), ROWS), np.float32)
+        return mel, np.zeros((heads, ROWS), np.int64), np.zeros((heads, len(CURVES), ROWS), np.float32), 1.0
 
-    def _speech(self) -> tuple[FloatArray, NDArray[np.int64], FloatArray]:
+    def _speech(self) -> tuple[FloatArray, NDArray[np.int64], FloatArray, float]:
         rng, heads = self.rng, len(LOOK_AHEAD_MS)
         name = self._names[rng.choice(len(self._names), p=self._shares)]
         e = self._by_source[name][rng.choice(len(self._weights[name]), p=self._weights[name])]
@@ -170,17 +186,18 @@ class Batches:
                 loud = np.quantile(mel.mean(1), 0.9)
                 level = loud * 10 ** (-rng.uniform(3, 30) / 10)
             mel = mel + self._noise() * np.float32(level)
-        return mel, visemes, curves
+        return mel, visemes, curves, e.trust
 
-    def draw(self, size: int) -> tuple[FloatArray, NDArray[np.int64], FloatArray]:
-        """A batch: log mel ``(B, T, 40)``, visemes ``(B, 3, T)``, curves ``(B, 3, 6, T)``."""
-        mels, visemes, curves = [], [], []
+    def draw(self, size: int) -> tuple[FloatArray, NDArray[np.int64], FloatArray, FloatArray]:
+        """A batch: log mel ``(B, T, 40)``, visemes ``(B, 3, T)``, curves ``(B, 3, 6, T)``, trust ``(B,)``."""
+        mels, visemes, curves, trusts = [], [], [], []
         for _ in range(size):
-            mel, v, c = self._silence() if self.rng.random() < self.negatives else self._speech()
+            mel, v, c, trust = self._silence() if self.rng.random() < self.negatives else self._speech()
             mels.append(np.log(mel + np.float32(1e-7)))
             visemes.append(v)
             curves.append(c)
-        return np.stack(mels), np.stack(visemes), np.stack(curves)
+            trusts.append(trust)
+        return np.stack(mels), np.stack(visemes), np.stack(curves), np.array(trusts, np.float32)
 
 
 def _warp(mel: FloatArray, factor: float) -> FloatArray:
