@@ -32,11 +32,15 @@ def add_tasks(
     )
     parser.add_argument("task", choices=tasks, metavar="TASK")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
-    parser.set_defaults(handler=lambda args: _run(tasks[args.task], args.rest))
+    parser.set_defaults(handler=lambda args: _run(f"{command} {args.task}", tasks[args.task], args.rest))
 
 
-def _run(task: Task, rest: list[str]) -> int:
+def _run(name: str, task: Task, rest: list[str]) -> int:
+    import sys
+
     from vcam_avatar.errors import ConfigError
+
+    sys.argv = [f"vcam-avatar {name}", *rest]  # what the task's own help calls it
 
     try:
         module = importlib.import_module(task.module)

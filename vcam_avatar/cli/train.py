@@ -12,6 +12,8 @@ TASKS = {
     "face": Task("vcam_avatar.training.face", "train the face generator"),
     "face-export": Task("vcam_avatar.training.face_export", "export the face generator"),
     "hands": Task("vcam_avatar.training.body_lift", "train and export the hand network"),
+    "hand-pairs": Task("vcam_avatar.training.body_crops", "cut pairs of drawn and real hands from videos"),
+    "hand-refiner": Task("vcam_avatar.training.body_gan", "train and export the hand refiner"),
     "detectors": Task("vcam_avatar.training.convert_mediapipe", "convert MediaPipe's detectors"),
 }
 
