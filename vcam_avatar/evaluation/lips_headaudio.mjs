@@ -33,7 +33,7 @@ for (const name of fs.readdirSync(clips).filter((f) => f.endsWith(".f32")).sort(
       if (message.event === "ended") current = 14;
     },
   };
-  const processor = new Processor({ sampleRate: rate, processorOptions: {}, parameterData: {} }, port);
+  const processor = new Processor({ sampleRate: rate, processorOptions: {}, parameterData: {} }, { port });
   processor._onmessage({ data: { event: "model", model } });
   const rows = [];
   for (let at = 0; at + block <= sound.length; at += block) {
