@@ -163,7 +163,7 @@ class NeuralFaceGenerator:
         side = min(max(side_px + side_px % 2, MIN_PATCH_PX), MAX_PATCH_PX)
         seen = cut_crop(picture_bgr, matrix, CROP_PX).astype(np.float32).transpose(2, 0, 1)[None] / 255
         found = self._encoder.run({"picture": seen, "landmark_maps": landmark_maps(landmarks)[None]})
-        own = found.pop("actions")[0]
+        own = found["own"][0]
         rest = np.zeros(len(FACE_ACTIONS), np.float32)
         # A weak smile is as likely a mistake of the network.
         rest[_KEPT] = np.clip(own[_KEPT].mean() - 0.1, 0, 0.7)

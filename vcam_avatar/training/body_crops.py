@@ -15,16 +15,14 @@ import numpy as np
 import torch
 
 from vcam_avatar.media import ByteArray, FloatArray
-from vcam_avatar.stages.body_paint import HandPainter, Painted, Ramp, make_ramp, over
+from vcam_avatar.stages.body_paint import HAND_FROM, HAND_WHOLE, HandPainter, Painted, Ramp, make_ramp, over
+from vcam_avatar.stages.body_refine import crop_box
 from vcam_avatar.stages.hands import HandMesh, bone_matrices, forearm_matrix, load_hand_mesh
 from vcam_avatar.training.body_lift import FOREARM_PALMS, HandLift, Kinematics
 
 CROP_PX = 128
 """Side of the stored crops."""
-CROP_PALMS = 3.4
-"""Side of a crop in palm lengths."""
-FADE = (0.80, 0.95)
-"""Where the drawn hand begins, along the forearm."""
+FADE = (HAND_FROM, HAND_WHOLE)
 HELD_OUT = {"demo3": 450}
 """Frames from this one on are never trained on."""
 
@@ -43,13 +41,6 @@ class Fitted:
     """float32 ``(n, 2)``, NaN where unknown."""
     error: FloatArray
     """Mean distance of the points after fitting, palm lengths."""
-
-
-def crop_box(wrist: FloatArray, knuckle: FloatArray, palm_px: float) -> tuple[float, float, float]:
-    """Left, top and side of the square that holds a hand: from the wrist towards the fingers."""
-    side = CROP_PALMS * palm_px
-    centre = np.asarray(wrist) + 0.75 * (np.asarray(knuckle) - np.asarray(wrist))
-    return float(centre[0] - side / 2), float(centre[1] - side / 2), float(side)
 
 
 def fit_hands(

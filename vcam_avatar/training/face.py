@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from vcam_avatar.training.face_data import MOUTH_CLASSES, FaceSet, augmented_batch, mouth_class, plain_batch
 from vcam_avatar.training.face_losses import (
     FaceBatch,
+    average_flow,
     feature_matching,
     halved,
     hinge_critic_loss,
@@ -34,8 +35,8 @@ _log = logging.getLogger(__name__)
 _AVERAGE_EVERY = 4
 """Steps between updates of the averaged weights."""
 
-Code = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Features at 80, 40, 20 px and the appearance."""
+Code = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+"""Features at 80, 40, 20 px, the appearance, the source's own actions."""
 
 
 class FaceTrainer:
@@ -46,8 +47,13 @@ class FaceTrainer:
         self.critic, self.guesser = PatchDiscriminator(), SpeechClassifier(MOUTH_CLASSES)
         for module in (self.encoder, self.decoder, self.critic):
             module.to(memory_format=torch.channels_last)
+        slow = [self.decoder.basis_whole, self.decoder.basis_mouth]
+        fast = [p for n, p in self.decoder.named_parameters() if not n.startswith("basis_")]
         self.generator_optimiser = torch.optim.Adam(
-            [*self.encoder.parameters(), *self.decoder.parameters()], learning_rate, (0.9, 0.99), fused=True
+            [{"params": [*self.encoder.parameters(), *fast]}, {"params": slow}],
+            learning_rate,
+            (0.9, 0.99),
+            fused=True,
         )
         self.critic_optimiser = torch.optim.Adam(
             [*self.critic.parameters(), *self.guesser.parameters()],
@@ -70,25 +76,23 @@ class FaceTrainer:
         }
 
     def encode(self, batch: FaceBatch) -> tuple[Code, Tensor]:
-        """Identity code and the source's own actions, in float32."""
+        """Identity code and, in float32, the source's own actions."""
         with torch.autocast("cpu", torch.bfloat16):
-            *code, actions = self.encoder(batch.source, batch.landmark_maps)
-        f80, f40, f20, appearance = code
-        return (f80, f40, f20, appearance), actions.float()
+            f80, f40, f20, appearance, own = self.encoder(batch.source, batch.landmark_maps)
+        return (f80, f40, f20, appearance, own.float()), own.float()
 
     def decode(self, code: Code, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Maps for N expressions of B faces, N a multiple of B, in float32."""
         repeat = len(actions) // len(code[0])
-        f80, f40, f20, appearance = (part.repeat_interleave(repeat, 0) for part in code)
         with torch.autocast("cpu", torch.bfloat16):
-            whole, mouth = self.decoder(f80, f40, f20, appearance, actions)
+            whole, mouth = self.decoder(*(part.repeat_interleave(repeat, 0) for part in code), actions)
         return whole.float(), mouth.float()
 
     def step(self, batch: FaceBatch, critic_share: float, learning_rate: float) -> dict[str, float]:
         """One step of everything; ``critic_share`` 0..1 is the weight of the critic's losses."""
-        for optimiser, factor in ((self.generator_optimiser, 1.0), (self.critic_optimiser, 0.5)):
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate * factor
+        groups = [*self.generator_optimiser.param_groups, *self.critic_optimiser.param_groups]
+        for group, factor in zip(groups, (1.0, 0.2, 0.5), strict=True):
+            group["lr"] = learning_rate * factor
         code, own = self.encode(batch)
         whole, mouth = self.decode(code, batch.actions)
         terms, near = supervised_losses(batch, whole, mouth)
@@ -191,9 +195,9 @@ class FaceTrainer:
 def held_out_loss(encoder: Encoder, decoder: Decoder, faces: FaceSet, count: int = 24) -> dict[str, float]:
     """Mean L1 of mouth windows and whole pictures of people never trained on, and of showing the source."""
     batch = plain_batch(faces, np.arange(min(count, len(faces))))
-    *code, own = encoder(batch.source, batch.landmark_maps)
-    f80, f40, f20, appearance = (part.repeat_interleave(batch.per_source, 0) for part in code)
-    whole, mouth = decoder(f80, f40, f20, appearance, batch.actions)
+    code = encoder(batch.source, batch.landmark_maps)
+    own = code[4]
+    whole, mouth = decoder(*(part.repeat_interleave(batch.per_source, 0) for part in code), batch.actions)
     terms, near = supervised_losses(batch, whole, mouth)
     real = mouth_window(batch.target)
     copy = mouth_window(batch.source).repeat_interleave(batch.per_source, 0)
@@ -206,6 +210,23 @@ def held_out_loss(encoder: Encoder, decoder: Decoder, faces: FaceSet, count: int
     }
 
 
+@torch.no_grad()
+def start_from_average(decoder: Decoder, faces: FaceSet, count: int = 300) -> None:
+    """Set the decoder's average face by least squares on ``count`` people."""
+    flows, weights, near, near_weights, changes = [], [], [], [], []
+    for first in range(0, min(count, len(faces)), 20):
+        batch = plain_batch(faces, np.arange(first, min(first + 20, count, len(faces))))
+        sure = batch.visible * (1 - batch.inside) * (1 - batch.unsure)
+        flows.append(halved(halved(batch.flow)))
+        weights.append((halved(halved(sure)) > 0.9).float())
+        near.append(halved(mouth_window(batch.flow)))
+        near_weights.append((halved(mouth_window(sure)) > 0.9).float())
+        changes.append(batch.actions - batch.source_actions.repeat_interleave(batch.per_source, 0))
+    change = torch.cat(changes)
+    decoder.basis_whole.copy_(average_flow(torch.cat(flows), torch.cat(weights), change))
+    decoder.basis_mouth.copy_(average_flow(torch.cat(near), torch.cat(near_weights), change))
+
+
 def train(
     faces: FaceSet,
     held_out: FaceSet,
@@ -213,7 +234,7 @@ def train(
     minutes: float,
     *,
     learning_rate: float = 1e-3,
-    faces_per_step: int = 6,
+    faces_per_step: int = 4,
     expressions_per_face: int = 4,
     critic_from: float = 0.3,
     seed: int = 0,
@@ -229,6 +250,8 @@ def train(
     checkpoint = work / "checkpoint.pt"
     if checkpoint.is_file():
         trainer.load(checkpoint)
+    else:
+        start_from_average(trainer.decoder, faces)
     torch.manual_seed(seed + trainer.steps)
     rng = np.random.default_rng([seed, trainer.steps])
     before = trainer.minutes

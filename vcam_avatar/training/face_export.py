@@ -21,7 +21,7 @@ from vcam_avatar.training.face_net import ACTIONS, APPEARANCE, CHANNELS, Decoder
 
 TOLERANCE = 1e-3
 OPSET = 17
-CODE = ("f80", "f40", "f20", "appearance")
+CODE = ("f80", "f40", "f20", "appearance", "own")
 RECIPE = (
     "vcam-avatar factory faces; vcam-avatar train face --minutes {minutes:.0f}; "
     "python -m vcam_avatar.training.face_export"
@@ -59,10 +59,10 @@ def export_face(
     )
     appearance = torch.rand(1, APPEARANCE) * 2 - 1
     files = [folder / "face_encoder.onnx", folder / "face_decoder.onnx"]
-    _export(encoder, (picture, maps), files[0], ["picture", "landmark_maps"], [*CODE, "actions"])
+    _export(encoder, (picture, maps), files[0], ["picture", "landmark_maps"], list(CODE))
     _export(
         decoder,
-        (*code, appearance, torch.rand(1, ACTIONS)),
+        (*code, appearance, torch.rand(1, ACTIONS), torch.rand(1, ACTIONS)),
         files[1],
         [*CODE, "expression"],
         ["whole", "mouth"],

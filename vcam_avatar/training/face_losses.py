@@ -112,6 +112,24 @@ def temporal_loss(maps: Tensor, other: Tensor, calm: Tensor) -> Tensor:
     return _masked_mean(difference, calm)
 
 
+def average_flow(flow: Tensor, sure: Tensor, change: Tensor, ridge: float = 3.0) -> Tensor:
+    """Least squares of flow on the change of actions, place by place.
+
+    Args:
+        flow: ``(N, 2, S, S)`` in crop sides.
+        sure: ``(N, 1, S, S)``: weight of each observation.
+        change: ``(N, 52)``: target actions minus the source's.
+
+    Returns:
+        ``(52, 2 S S)`` in the networks' units.
+    """
+    weight = sure.flatten(1)
+    normal = torch.einsum("np,na,nb->pab", weight, change, change) + ridge * torch.eye(change.shape[1])
+    seen = torch.einsum("np,na,ncp->pac", weight, change, flow.flatten(2) / FLOW_SCALE)
+    solved: Tensor = torch.linalg.solve(normal, seen)
+    return solved.permute(1, 2, 0).flatten(1)
+
+
 def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """What the critic minimises."""
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()

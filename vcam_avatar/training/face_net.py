@@ -19,6 +19,8 @@ APPEARANCE = 24
 """Length of the part of the identity code that must not know what the source is saying."""
 CHANNELS = (24, 32, 64)
 """Feature channels at 80, 40 and 20 px."""
+BASIS_PX = 40
+"""Side of the maps of an average face's flow."""
 FLOW_SCALE = 0.1
 """Flow of 1 in the network means a tenth of the crop's side."""
 
@@ -59,6 +61,7 @@ class Encoder(nn.Module):
         self.out40 = nn.Conv2d(48 + c20, CHANNELS[1], 1)
         self.out80 = nn.Conv2d(c80 + CHANNELS[1], c80, 1)
         self.expression = nn.Sequential(nn.Linear(128, 128), nn.LeakyReLU(0.1), nn.Linear(128, ACTIONS))
+        nn.init.constant_(self.expression[2].bias, -3.0)
         self.appearance = nn.Sequential(nn.Linear(128, 64), nn.LeakyReLU(0.1), nn.Linear(64, APPEARANCE))
 
     def forward(
@@ -118,6 +121,9 @@ class Decoder(nn.Module):
             nn.Linear(style + APPEARANCE, 64), nn.LeakyReLU(0.1), nn.Linear(64, style)
         )
         self.trunk = nn.ModuleList([_Styled(c20, c20, style) for _ in range(4)])
+        # What an average face does, action by action: found by least squares before training.
+        self.basis_whole = nn.Parameter(torch.zeros(ACTIONS, 2 * BASIS_PX * BASIS_PX))
+        self.basis_mouth = nn.Parameter(torch.zeros(ACTIONS, 2 * BASIS_PX * BASIS_PX))
         # Faces are aligned: where in the crop a place lies tells most of how it moves.
         self.place20 = nn.Parameter(torch.randn(1, c20, 20, 20) * 0.3)
         self.place40 = nn.Parameter(torch.randn(1, 8, 40, 40) * 0.3)
@@ -133,11 +139,24 @@ class Decoder(nn.Module):
         # Most of a face is never painted.
         nn.init.constant_(self.whole[1].bias[8:12], -3.0)
         nn.init.constant_(self.mouth_out.bias[2::4], -2.0)
+        # Begin with the average face's flow alone.
+        with torch.no_grad():
+            self.whole[1].weight[:8] *= 0.1
+            self.mouth_out.weight[:2] *= 0.1
 
     def forward(
-        self, f80: Tensor, f40: Tensor, f20: Tensor, appearance: Tensor, expression: Tensor
+        self, f80: Tensor, f40: Tensor, f20: Tensor, appearance: Tensor, own: Tensor, expression: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Identity code and actions ``(N, 52)`` -> whole ``(N, 6, 80, 80)``, mouth ``(N, 7, 80, 80)``."""
+        """Say how the face looks with another expression.
+
+        Args:
+            f80, f40, f20, appearance: the identity code.
+            own: ``(N, 52)`` the source's own actions, part of the code.
+            expression: ``(N, 52)`` wanted actions.
+
+        Returns:
+            Maps of the whole crop ``(N, 6, 80, 80)`` and of the mouth's window ``(N, 7, 80, 80)``.
+        """
         style = self.expression(expression)
         paint_style = self.painter(torch.cat([style, appearance], 1))
         x = f20 + self.place20
@@ -149,11 +168,21 @@ class Decoder(nn.Module):
         near = F.interpolate(mouth_window(x), scale_factor=2.0, mode="nearest")
         near = self.mouth40(torch.cat([near, mouth_window(f80)], 1), paint_style)
         near = near + self.mouth40b(near, paint_style)
-        return _as_maps(whole), _as_maps(self.mouth_out(self.mouth80(near)))
+        change = expression - own
+        return (
+            _as_maps(whole, self._average(change, self.basis_whole)),
+            _as_maps(self.mouth_out(self.mouth80(near)), self._average(change, self.basis_mouth)),
+        )
+
+    def _average(self, change: Tensor, basis: Tensor) -> Tensor:
+        maps = (change @ basis).reshape(-1, 2, BASIS_PX, BASIS_PX)
+        return F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def _as_maps(raw: Tensor) -> Tensor:
-    return torch.cat([raw[:, :2] * FLOW_SCALE, raw[:, 2:3], torch.sigmoid(raw[:, 3:6]), raw[:, 6:]], 1)
+def _as_maps(raw: Tensor, average_flow: Tensor) -> Tensor:
+    return torch.cat(
+        [(raw[:, :2] + average_flow) * FLOW_SCALE, raw[:, 2:3], torch.sigmoid(raw[:, 3:6]), raw[:, 6:]], 1
+    )
 
 
 class PatchDiscriminator(nn.Module):

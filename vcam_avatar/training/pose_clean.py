@@ -35,7 +35,7 @@ class CleanRules:
 
     longest_gap_s: float = 0.6
     """Points missing for longer are not made up: the stretch is dropped (hands are held instead)."""
-    smooth_s: float = 0.28
+    smooth_s: float = 0.36
     """Width of the cubic smoothing window."""
     shortest_span_s: float = 2.0
     """Shorter stretches between drops are not kept."""

@@ -18,7 +18,7 @@ from vcam_avatar.stages.pose_layout import layout_of
 from vcam_avatar.training.pose_clean import MOTION_HZ
 from vcam_avatar.training.pose_net import ROWS_PER_TICK, PoseNet
 from vcam_avatar.training.pose_pairs import TRUNK_SMOOTH_TICKS
-from vcam_avatar.training.pose_space import ARM_POINTS, bone_matrix
+from vcam_avatar.training.pose_space import arm_space
 from vcam_avatar.training.pose_units import MotionBank
 
 OPSET = 17
@@ -60,7 +60,18 @@ class PoseTick(torch.nn.Module):
     @property
     def input_names(self) -> tuple[str, ...]:
         """In the order of ``forward``."""
-        fixed = ("rows", "pose", "before", "plan", "plan_kept", "plan_new", "chance", "rest")
+        fixed = (
+            "rows",
+            "pose",
+            "before",
+            "plan",
+            "plan_kept",
+            "plan_new",
+            "unit_now",
+            "unit_new",
+            "chance",
+            "rest",
+        )
         return (*fixed, *self.extras, *self.states)
 
     @property
@@ -70,9 +81,9 @@ class PoseTick(torch.nn.Module):
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """One tick; see ``PoseNet.step``."""
-        state = dict(zip((*self.extras, *self.states), tensors[8:], strict=True))
-        rows, pose, before, plan, kept, new, chance, rest = tensors[:8]
-        said = self.net.step(rows, pose, before, plan, kept, new, chance, rest, state)
+        state = dict(zip((*self.extras, *self.states), tensors[10:], strict=True))
+        rows, pose, before, plan, kept, new, unit, unit_new, chance, rest = tensors[:10]
+        said = self.net.step(rows, pose, before, plan, kept, new, unit, unit_new, chance, rest, state)
         return (*said, *(state[f"{name}_new"] for name in self.states))
 
     def example(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
@@ -91,6 +102,8 @@ class PoseTick(torch.nn.Module):
                 age = np.arange(window, dtype=np.int64) + 1
                 age[window // 2 :] = -1
                 feeds[name] = torch.as_tensor(age)
+            elif name in ("unit_now", "unit_new"):
+                feeds[name] = torch.as_tensor(rng.integers(0, c.units + 1, 1))
             elif name == "heard":
                 feeds[name] = torch.full((1,), 7.0)
             else:
@@ -106,10 +119,7 @@ def packed(values: NDArray[Any]) -> dict[str, Any]:
 
 def runtime_values(net: PoseNet, bank: MotionBank) -> dict[str, Any]:
     """What the predictor needs beside the network: the units it may choose, and how trunks drift."""
-    matrix = np.kron(bone_matrix(net.config.keypoints), np.eye(2))
-    picked = [2 * p + d for p in ARM_POINTS for d in range(2)]
-    basis = matrix[picked].T @ bank.arms.basis
-    offset = bank.arms.mean @ bank.arms.basis
+    basis, offset = arm_space(bank.arms, net.config.keypoints)
     from scipy.ndimage import gaussian_filter1d
 
     whole = []
@@ -131,7 +141,7 @@ def runtime_values(net: PoseNet, bank: MotionBank) -> dict[str, Any]:
         "unit_start": packed(bank.starts),
         "unit_middle": packed(bank.middles),
         "unit_end": packed(bank.ends),
-        "unit_ticks": [len(u.bones) - 1 for u in bank.units],
+        "unit_ticks": packed(np.array([len(u.bones) - 1 for u in bank.units])),
         "trunk_mean": packed(np.concatenate(whole).mean(0)),
         "trunk_deviation": packed(np.concatenate(whole).std(0)),
     }

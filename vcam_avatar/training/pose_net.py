@@ -28,13 +28,17 @@ class PoseNetConfig:
     """Motion units to choose from, besides going to rest."""
     components: int = 48
     """Size of the linear pose space."""
-    audio_dim: int = 96
+    arm_components: int = 12
+    """Size of the coarse arm space in which a plan tells middle and end of a unit."""
+    unit_dim: int = 24
+    """Size of what is learnt about each unit."""
+    audio_dim: int = 80
     audio_layers: int = 2
-    audio_window: int = 50
+    audio_window: int = 40
     """Ticks that the audio encoder's attention reaches back."""
-    dim: int = 160
-    layers: int = 3
-    window: int = 100
+    dim: int = 144
+    layers: int = 2
+    window: int = 75
     """Ticks that the decoder's attention reaches back."""
     heads: int = 4
     leaks: tuple[float, ...] = (50.0, 250.0, 1500.0)
@@ -244,8 +248,11 @@ class PoseNet(nn.Module):
         self.register_buffer("pose_mean", torch.zeros(flat))
         self.register_buffer("pose_basis", torch.zeros(flat, n))
         self.register_buffer("pose_back", torch.zeros(n, flat))
+        self.register_buffer("arm_basis", torch.zeros(flat, c.arm_components))
+        self.register_buffer("arm_offset", torch.zeros(c.arm_components))
+        self.unit_meaning = nn.Embedding(c.units + 1, c.unit_dim)
         self.audio_in = nn.Linear(ROWS_PER_TICK * 40, c.audio_dim)
-        width = c.audio_dim + 3 * n + c.plan
+        width = c.audio_dim + 3 * n + c.plan + c.unit_dim
         self.concat_in = nn.Sequential(nn.Linear(width, c.dim), nn.GELU(), nn.Linear(c.dim, c.dim))
         self.encoder: Any
         self.decoder: Any
@@ -262,12 +269,15 @@ class PoseNet(nn.Module):
         self.unit_head = nn.Linear(c.dim, c.units + 1)
         self.voice_head = nn.Linear(c.audio_dim, 1)
         self.pose_head = nn.Sequential(
-            nn.Linear(c.dim + c.plan + 2 * n, 256),
+            nn.Linear(c.dim + c.plan + c.unit_dim + 2 * n + 2 * c.arm_components, 256),
             nn.GELU(),
             nn.Linear(256, 256),
             nn.GELU(),
             nn.Linear(256, n),
         )
+        self.pose_skip = nn.Linear(2 * c.arm_components, n, bias=False)
+        nn.init.zeros_(self.pose_skip.weight)
+        nn.init.normal_(self.unit_meaning.weight, std=0.3)
         nn.init.zeros_(self.pose_head[-1].weight)
         nn.init.zeros_(self.pose_head[-1].bias)
 
@@ -280,6 +290,32 @@ class PoseNet(nn.Module):
         flat = coefficients @ self.pose_back + self.pose_mean
         return flat.reshape(*flat.shape[:-1], self.config.keypoints, 2)
 
+    def toward(self, pose: torch.Tensor, plan: torch.Tensor) -> torch.Tensor:
+        """How fast the arms would have to move, ``(..., 2 A)``: to the middle and to the end of the unit in
+        the ticks that are left, from the pose with coefficients ``pose``. Zero without a plan."""
+        size = self.config.arm_components
+        arm = self.decode_pose(pose).flatten(-2) @ self.arm_basis - self.arm_offset
+        phase, length = plan[..., 1:2], plan[..., 2:3] * 20
+        left = torch.clamp((1 - phase) * length + 1, min=1)
+        half = torch.clamp((0.5 - phase) * length + 1, min=1)
+        first = (phase < 0.5).to(plan.dtype)
+        middle = (plan[..., 3 : 3 + size] - arm) / half * first
+        end = (plan[..., 3 + size : 3 + 2 * size] - arm) / left
+        return torch.cat([middle, end], -1) * (length > 0).to(plan.dtype)
+
+    def _change(
+        self,
+        hidden: torch.Tensor,
+        pose: torch.Tensor,
+        before: torch.Tensor,
+        plan: torch.Tensor,
+        unit: torch.Tensor,
+    ) -> torch.Tensor:
+        """What to add to the coefficients ``pose`` to follow ``plan``."""
+        speed = self.toward(pose, plan)
+        given = [hidden, plan, self.unit_meaning(unit), pose, (pose - before) * 4, speed * 4]
+        return 0.25 * self.pose_head(torch.cat(given, -1)) + self.pose_skip(speed)
+
     def forward(
         self,
         rows: torch.Tensor,
@@ -287,6 +323,8 @@ class PoseNet(nn.Module):
         before: torch.Tensor,
         plan: torch.Tensor,
         next_plan: torch.Tensor,
+        unit: torch.Tensor,
+        next_unit: torch.Tensor,
         rest: torch.Tensor,
     ) -> Heard:
         """A batch of sequences of equal length.
@@ -297,15 +335,16 @@ class PoseNet(nn.Module):
             before: coefficients of the pose one tick earlier.
             plan: ``(B, T, plan)`` plan of the same tick.
             next_plan: plan of the tick to be predicted.
+            unit: integer ``(B, T)``: unit of the same tick, ``units`` at rest.
+            next_unit: unit of the tick to be predicted.
             rest: coefficients ``(B, n)`` of the pose to rest in.
         """
         heard = self.encoder(self.audio_in(((rows - self.mfcc_mean) * self.mfcc_scale).flatten(-2)))
         resting = rest[:, None].expand(-1, pose.shape[1], -1)
-        joined = torch.cat([heard, pose, (pose - before) * 4, resting - pose, plan], -1)
-        hidden = self.out_norm(self.decoder(self.concat_in(joined)))
-        change = self.pose_head(torch.cat([hidden, next_plan, pose, (pose - before) * 4], -1))
+        given = [heard, pose, (pose - before) * 4, resting - pose, plan, self.unit_meaning(unit)]
+        hidden = self.out_norm(self.decoder(self.concat_in(torch.cat(given, -1))))
         return Heard(
-            self.decode_pose(pose + 0.25 * change),
+            self.decode_pose(pose + self._change(hidden, pose, before, next_plan, next_unit)),
             self.event_head(torch.cat([hidden, heard], -1))[..., 0],
             self.unit_head(hidden),
             self.voice_head(heard)[..., 0],
@@ -323,25 +362,29 @@ class PoseNet(nn.Module):
         plan: torch.Tensor,
         plan_kept: torch.Tensor,
         plan_new: torch.Tensor,
+        unit: torch.Tensor,
+        unit_new: torch.Tensor,
         chance: torch.Tensor,
         rest: torch.Tensor,
         state: dict[str, torch.Tensor],
     ) -> tuple[torch.Tensor, ...]:
         """One tick: ``rows (4, 40)``, poses ``(K, 2)``, plans ``(plan)``, ``chance (1)`` the logit above
-        which an event happens; then the new plan is followed instead of the one kept. ``state`` gets the new
-        state under ``<name>_new``.
+        which an event happens; then the new plan and unit (each integer ``(1)``) are followed instead of
+        those kept. ``state`` gets the new state under ``<name>_new``.
 
         Returns:
             Next pose ``(K, 2)``, event logit ``(1)``, unit logits, voice logit ``(1)``.
         """
         now, last, home = self.encode_pose(pose), self.encode_pose(before), self.encode_pose(rest)
         heard = self.encoder.step(self.audio_in(((rows - self.mfcc_mean) * self.mfcc_scale).flatten()), state)
-        joined = torch.cat([heard, now, (now - last) * 4, home - now, plan], -1)
+        meaning = self.unit_meaning(unit)[0]
+        joined = torch.cat([heard, now, (now - last) * 4, home - now, plan, meaning], -1)
         hidden = self.out_norm(self.decoder.step(self.concat_in(joined), state))
         event = self.event_head(torch.cat([hidden, heard], -1))
         follow = torch.where(event > chance, plan_new, plan_kept)
-        change = self.pose_head(torch.cat([hidden, follow, now, (now - last) * 4], -1))
-        return self.decode_pose(now + 0.25 * change), event, self.unit_head(hidden), self.voice_head(heard)
+        performed = torch.where(event > chance, unit_new, unit)[0]
+        change = self._change(hidden, now, last, follow, performed)
+        return self.decode_pose(now + change), event, self.unit_head(hidden), self.voice_head(heard)
 
     @property
     def parameters_count(self) -> int:

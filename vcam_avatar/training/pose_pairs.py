@@ -31,11 +31,17 @@ class Rules:
     """A pause this long sends the hands to rest."""
     retraction_s: tuple[float, float] = (0.50, 0.85)
     """How long the way back takes."""
-    calm_phrase_share: float = 0.18
+    calm_phrase_share: float = 0.1
     """Phrases spoken without the hands."""
     nearest: int = 14
     """Continuations among which chance decides."""
-    amplitude: tuple[float, float] = (0.85, 1.2)
+    amplitude: tuple[float, float] = (0.88, 1.2)
+    stroke_energy: float = 0.7
+    """Least energy, as a rank among all units, of a unit that lands on a stress; the strongest gets 1."""
+    hold_energy: float = 0.55
+    """Energy wanted between stresses."""
+    smooth_ticks: float = 0.45
+    """Width of the smoothing over joins."""
     nod: float = 0.022
     """Depth of the nod on the strongest stress, shoulder widths."""
     quiet_trunk: float = 0.25
@@ -165,7 +171,7 @@ class Choreographer:
             now = track[end - 1].copy()
             t = end
         # Joins of units are still moments, cut ones are not: take the corner off.
-        return gaussian_filter1d(track, 1.0, axis=0).astype(np.float32), event, code, spans
+        return gaussian_filter1d(track, rules.smooth_ticks, axis=0).astype(np.float32), event, code, spans
 
     def _choose(
         self,
@@ -179,7 +185,8 @@ class Choreographer:
         whole = np.array(self._whole_rest, np.float32)
         whole[list(ARM_POINTS)] = now
         cost = np.linalg.norm(bank.starts - bank.arms.encode(whole), axis=1)
-        energy = 0.55 + 0.45 * want if want is not None else 0.25
+        low, hold = self.rules.stroke_energy, self.rules.hold_energy
+        energy = low + (1 - low) * want if want is not None else hold
         cost = cost + 2.5 * np.abs(self._energy - energy)
         if want is None:
             cost = cost + 0.05 * np.maximum(0, self._length - 1.3 * room)

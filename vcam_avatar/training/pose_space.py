@@ -101,3 +101,12 @@ def fit_space(bones: FloatArray, points: tuple[int, ...], size: int, floor: floa
     basis = (weight[:, None] * rows[:size].T) / deviation
     back = (deviation[:, None] * rows[:size]) / weight
     return LinearSpace(points, mean.astype(np.float32), basis.astype(np.float32), back.astype(np.float32))
+
+
+def arm_space(arms: LinearSpace, keypoints: int) -> tuple[FloatArray, FloatArray]:
+    """``arms`` over flattened keypoints: basis ``(2K, D)`` and offset ``(D,)``; coordinates are
+    ``pose @ basis - offset``."""
+    matrix = np.kron(bone_matrix(keypoints), np.eye(2))
+    picked = [2 * p + d for p in arms.points for d in range(2)]
+    basis = matrix[picked].T @ arms.basis.astype(np.float64)
+    return basis.astype(np.float32), np.asarray(arms.mean @ arms.basis, np.float32)

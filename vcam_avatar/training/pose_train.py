@@ -20,8 +20,8 @@ from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.pose_layout import NECK, PoseLayout, layout_of
 from vcam_avatar.training.dataset import Sample, truncate
 from vcam_avatar.training.pose_loss import GRID_PX_PER_UNIT, pose_loss, wing
-from vcam_avatar.training.pose_net import PoseNet, PoseNetConfig
-from vcam_avatar.training.pose_space import bone_matrix, fit_space, to_bones
+from vcam_avatar.training.pose_net import Heard, PoseNet, PoseNetConfig
+from vcam_avatar.training.pose_space import LinearSpace, arm_space, bone_matrix, fit_space, to_bones
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
@@ -89,9 +89,11 @@ def combined_space(poses: FloatArray, components: int) -> tuple[FloatArray, Floa
     return mean.astype(np.float32), basis.astype(np.float32), back.astype(np.float32)
 
 
-def new_net(samples: list[Sample], config: PoseNetConfig) -> PoseNet:
-    """An untrained network whose fixed parts (pose space, MFCC scale) fit the samples."""
+def new_net(samples: list[Sample], config: PoseNetConfig, arms: LinearSpace) -> PoseNet:
+    """An untrained network whose fixed parts (pose space, MFCC scale) fit the samples; ``arms`` is the
+    space in which their plans are told."""
     net = PoseNet(config)
+    arm_basis, arm_offset = arm_space(arms, config.keypoints)
     rng = np.random.default_rng(0)
     real = [s.pose[..., :2] for s in samples if s.real]
     made = [s.pose[rng.integers(0, s.ticks, 150), :, :2] for s in samples if not s.real]
@@ -101,6 +103,7 @@ def new_net(samples: list[Sample], config: PoseNetConfig) -> PoseNet:
     for buffer, value in (
         (net.pose_mean, mean), (net.pose_basis, basis), (net.pose_back, back),
         (net.mfcc_mean, rows.mean(0)), (net.mfcc_scale, 1 / (rows.std(0) + 1e-3)),
+        (net.arm_basis, arm_basis), (net.arm_offset, arm_offset),
     ):  # fmt: skip
         buffer.copy_(torch.as_tensor(np.asarray(value, np.float32)))
     return net
@@ -110,7 +113,7 @@ class Batches:
     """Random pieces of random samples."""
 
     def __init__(self, samples: list[Sample], net: PoseNet, options: TrainOptions) -> None:
-        self.options = options
+        self.options, self._units = options, net.config.units
         with torch.no_grad():
             self._tracks = [
                 _Track(
@@ -144,7 +147,9 @@ class Batches:
                 ("before", track.pose[before]), ("plan", s.plan[piece]), ("next_plan", s.plan[after]),
                 ("rest", track.rest), ("cut", cut), ("label", s.pose[after, :, :2]),
                 ("confidence", s.pose[after, :, 2]), ("event", s.event[after]),
-                ("code", np.where(s.code[after] < 0, -1, s.code[after])), ("speech", s.speech[piece]),
+                ("unit", np.where(s.code[piece] < 0, self._units, s.code[piece])),
+                ("next_unit", np.where(s.code[after] < 0, self._units, s.code[after])),
+                ("speech", s.speech[piece]),
             ):  # fmt: skip
                 parts.setdefault(name, []).append(value)
         shortest = min(len(c) for c in parts["cut"])
@@ -194,8 +199,15 @@ def losses(
         fuzzy = torch.as_tensor(rng.normal(0, 0.08, (len(plan), 1, size)).astype(np.float32))
         plan = torch.cat([plan[..., :3], plan[..., 3:] + fuzzy], -1) * known
         next_plan = torch.cat([next_plan[..., :3], next_plan[..., 3:] + fuzzy], -1) * known
-        pose, before = _own_history(net, batch, pose, before, plan, next_plan, rng, options)
-    said = net(batch["rows"], pose, before, plan, next_plan, batch["rest"])
+        chosen = known[..., 0].bool()
+        units = torch.full_like(batch["unit"], net.config.units)
+        batch = {
+            **batch, "plan": plan, "next_plan": next_plan,
+            "unit": torch.where(chosen, batch["unit"], units),
+            "label_unit": batch["next_unit"], "next_unit": torch.where(chosen, batch["next_unit"], units),
+        }  # fmt: skip
+        pose, before = _own_history(net, batch, pose, before, rng, options)
+    said = _say(net, batch, pose, before)
     cut = batch["cut"][..., None]
     weight = cut * (0.3 + 0.7 * batch["confidence"]) * (cut.numel() / cut.sum())
     out = {"pose": pose_loss(said.pose, batch["label"], layout.fingertips, weight)}
@@ -205,8 +217,7 @@ def losses(
     out["event"] = bce(said.event, batch["event"].float())
     out["voice"] = bce(said.voice, batch["speech"].float())
     begins = batch["event"].bool()
-    units = said.unit.shape[-1] - 1
-    target = torch.where(batch["code"] < 0, units, batch["code"])[begins]
+    target = batch.get("label_unit", batch["next_unit"])[begins]
     ce = torch.nn.functional.cross_entropy
     out["unit"] = ce(said.unit[begins], target) if len(target) else said.unit.sum() * 0
     out["total"] = (
@@ -215,9 +226,15 @@ def losses(
     return out
 
 
+def _say(net: PoseNet, batch: dict[str, torch.Tensor], pose: torch.Tensor, before: torch.Tensor) -> Heard:
+    known = (batch[name] for name in ("plan", "next_plan", "unit", "next_unit", "rest"))
+    said: Heard = net(batch["rows"], pose, before, *known)
+    return said
+
+
 def _own_history(
     net: PoseNet, batch: dict[str, torch.Tensor], pose: torch.Tensor, before: torch.Tensor,
-    plan: torch.Tensor, next_plan: torch.Tensor, rng: np.random.Generator, options: TrainOptions,
+    rng: np.random.Generator, options: TrainOptions,
 ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
     """Put the network's own predictions in place of some of the poses given, as it will be when running."""
     if rng.random() >= options.own_predictions:
@@ -226,7 +243,7 @@ def _own_history(
     chosen = torch.as_tensor(rng.random((len(pose), 1, 1)) < 0.7).to(pose.dtype)
     with torch.no_grad():
         for _ in range(int(rng.integers(1, 4))):
-            said = net(batch["rows"], given, before, plan, next_plan, batch["rest"])
+            said = _say(net, batch, given, before)
             own = torch.cat([pose[:, :1], net.encode_pose(said.pose)[:, :-1]], 1)
             given = pose + (own - pose) * chosen
             before = torch.cat([before[:, :1], given[:, :-1]], 1)
@@ -272,6 +289,7 @@ def train(
     folder: Path,
     config: PoseNetConfig,
     options: TrainOptions,
+    arms: LinearSpace,
     resume: bool = False,
     say: Callable[[str], None] = print,
 ) -> Path:
@@ -283,6 +301,7 @@ def train(
         folder: gets ``checkpoint.pt`` (to resume), ``best.pt`` and TensorBoard records.
         config: the network; ignored when resuming.
         options: how to train.
+        arms: the space of the plans; that of the bank which the samples were made with.
         resume: go on from ``folder/checkpoint.pt``.
         say: progress.
 
@@ -301,7 +320,7 @@ def train(
         step, spent, best = content["step"], content["spent_s"], content["best"]
         rng = np.random.default_rng([options.seed, step])
     else:
-        net = new_net(samples, config)
+        net = new_net(samples, config, arms)
     optimiser = torch.optim.AdamW(net.parameters(), options.rate, weight_decay=1e-3, betas=(0.9, 0.98))
     if resume:
         optimiser.load_state_dict(content["optimiser"])
@@ -405,14 +424,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         kind=args.kind, keypoints=samples[0].pose.shape[1], plan=samples[0].plan.shape[1], units=units
     )
     options = replace(defaults, minutes=args.minutes, seed=args.seed, evaluate_every=args.evaluate_every)
-    best = train(learnt, measured, args.out, config, options, args.resume, lambda s: print(s, flush=True))
+    bank = load_bank(args.dataset / BANK_NAME)
+    best = train(
+        learnt, measured, args.out, config, options, bank.arms, args.resume, lambda s: print(s, flush=True)
+    )
     if args.export:
         content = load_checkpoint(best)
         recipe = (
             f"vcam-avatar dataset pairs; vcam-avatar train pose --kind {args.kind} --minutes {args.minutes}"
         )
         export(
-            net_from(content), load_bank(args.dataset / BANK_NAME), args.export,
+            net_from(content), bank, args.export,
             training_data=TRAINING_DATA, recipe=recipe, metrics=content["validation"],
         )  # fmt: skip
         print(f"exported {args.export}")
