@@ -50,15 +50,7 @@ def _glasses(square: bool) -> tuple[FloatArray, IntArray]:
         px = sign * 0.335 + 0.235 * x
         path = np.stack([px, 7.225 + (0.175 if square else 0.215) * y, 1.53 - 0.40 * px**2], 1)
         parts.append(_pipe(path, 0.020, closed=True))
-        temple = np.array(
-            [
-                [0.57, 7.28, 1.39],
-                [0.84, 7.29, 1.05],
-                [0.95, 7.29, 0.55],
-                [0.94, 7.27, 0.2],
-                [0.93, 7.14, 0.02],
-            ]
-        )
+        temple = np.array([[0.57, 7.28, 1.39], [0.84, 7.29, 1.05], [0.95, 7.29, 0.65], [0.95, 7.28, 0.35]])
         temple[:, 0] *= sign
         parts.append(_pipe(temple, 0.020))
     bridge = np.array([[-0.10, 7.27, 1.525], [-0.05, 7.31, 1.55], [0.05, 7.31, 1.55], [0.10, 7.27, 1.525]])
@@ -96,7 +88,7 @@ def _earrings() -> tuple[FloatArray, IntArray]:
     t = 2 * np.pi * np.arange(24) / 24
     parts = []
     for sign in (-1, 1):
-        path = np.stack([np.full(24, sign * 0.99), 6.72 + 0.12 * np.sin(t), 0.32 + 0.09 * np.cos(t)], 1)
+        path = np.stack([np.full(24, sign * 0.93), 6.78 + 0.10 * np.sin(t), 0.36 + 0.08 * np.cos(t)], 1)
         parts.append(_pipe(path, 0.02, closed=True))
     return _join(parts)
 

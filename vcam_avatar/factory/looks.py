@@ -40,13 +40,14 @@ FEMALE_HAIR = ("long01", "ponytail01", "braid01", "bob01", "bob02", "short03")
 MALE_HAIR = ("short01", "short02", "short03", "short04")
 
 DEFAULTS: dict[str, Any] = {
-    "eyepos": (0, 7, 30), "L": (0.435, 0.532, 0.726), "toon": 1.0,
+    "armcut": (-9, 9, 0), "eyepos": (0, 7, 30), "L": (0.435, 0.532, 0.726), "toon": 1.0,
     "amb": (0.25, 0.25, 0.3), "lcol": (1, 1, 1),
     "paint": 0.0, "gazeL": (0, 0, 1), "gazeR": (0, 0, 1), "irisR": 0.42, "freck": 0.0, "fold": 0.14,
     "stubble": 0.0, "beard": 0.0, "liner": 0.0, "lipgloss": 0.0, "makeup": 0.0, "texgain": 1.0,
     "teethdark": 1.0,
     "shadowneck": 0.55, "seed": 3.3, "window": 1, "hairlen": 6.0, "fringe": 7.8, "hairmode": 0, "pattern": 0,
     "garment": 0, "sleeve": 2.02, "g1": (0.3, 0.3, 0.3), "g2": (0.9, 0.9, 0.9), "g3": (0.2, 0.2, 0.2),
+    "pants": (0.20, 0.22, 0.28), "hem": 0.75,
     "acc": (0.12, 0.12, 0.14), "acc2": (0.5, 0.5, 0.55), "nail": (0.9, 0.7, 0.68),
     "browT": 0.03, "browA": 0.0, "browY": 0.01, "blushA": 0.3,
 }  # fmt: skip
@@ -245,7 +246,7 @@ def _garment_values(rng: np.random.Generator, garment: int) -> dict[str, Any]:
     if garment == TSHIRT and rng.random() < 0.5:
         third = first
     patterns = {
-        TSHIRT: [0, 0, 0, 1, 2, 3, 4, 5, 8],
+        TSHIRT: [0, 0, 0, 1, 2, 3, 4, 5],
         VNECK: [0, 0, 1, 2, 3, 5],
         HOODIE: [0, 0, 6],
         BLAZER: [0, 7],

@@ -223,7 +223,7 @@ class Person:
         self.canonical = np.concatenate(canonical)
         self.extra = np.concatenate(extras)
         self.material = np.concatenate(materials)
-        high = (self.canonical[all_faces, 1].max(1) > -0.6) | (self.extra[all_faces, 1].max(1) > 0)
+        high = (self.canonical[all_faces, 1].max(1) > -3.0) | (self.extra[all_faces, 1].max(1) > 0)
         self.faces, uv_index = all_faces[high], all_uv[high]
         self.count = total
         lined = self.material[self.faces[:, 0]]

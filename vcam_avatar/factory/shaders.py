@@ -27,7 +27,7 @@ UNIFORMS = """
 uniform vec3 eyepos; uniform vec3 L; uniform float toon; uniform vec3 amb; uniform vec3 lcol; uniform float paint;
 uniform vec3 skin; uniform vec3 lip; uniform vec3 browc; uniform vec3 blush; uniform float blushA;
 uniform vec3 iris; uniform vec3 hairc; uniform vec3 hairh; uniform vec3 g1; uniform vec3 g2; uniform vec3 g3;
-uniform vec3 acc; uniform vec3 acc2; uniform vec3 nail;
+uniform vec3 acc; uniform vec3 acc2; uniform vec3 pants; uniform float hem; uniform vec3 nail;
 uniform int garment; uniform int pattern; uniform float sleeve; uniform float irisR;
 uniform vec3 gazeL; uniform vec3 gazeR;
 uniform float browT; uniform float browA; uniform float browY; uniform float stubble; uniform float beard;
@@ -70,15 +70,18 @@ GEOMETRY_FRAGMENT = (
 in vec3 vn; in vec3 vc; in vec4 ve; flat in float vm; in vec3 vp; in vec2 vt; in vec4 vs;
 layout(location=0) out vec4 a; layout(location=1) out vec4 b; layout(location=2) out vec4 e;
 layout(location=3) out vec4 tx; layout(location=4) out vec4 fl;
-uniform int isline; uniform sampler2D sskin; uniform sampler2D shair; uniform sampler2D scloth;
+uniform int isline; uniform vec3 armcut; uniform sampler2D sskin; uniform sampler2D shair; uniform sampler2D scloth;
 """
     + UNIFORMS
     + """
 void main(){
   int m=int(vm+.5); vec3 c=vc; vec4 t=vec4(0);
+  // layers: only what lies between armcut.x and armcut.y along the arms, of the side with sign armcut.z
+  bool limb=m==0||m==6||m==8;
+  if(limb? (ve.y<armcut.x||ve.y>armcut.y||armcut.z*c.x<0.): armcut.x>0.) discard;
   if(isline==0&&m==0&&!gl_FrontFacing) discard;
   if(isline==0&&m==6&&!gl_FrontFacing&&c.y<5.) discard;
-  if(m==0&&garment>0&&garm(c,ve.y)>.12) discard;
+  if(m==0&&garment>0&&garm(c,ve.y)>(ve.y>.3? .4: .12)) discard;
   if(m==6&&garm(c,ve.y)<0.) discard;
   if(m==4&&ve.x>.5) discard;
   if(isline==1&&(m==1||m==2||m==3||m==7||m==12)) discard;
@@ -146,7 +149,7 @@ void main(){
         alb=mix(alb,mix(alb,hairc*.8,.45*gr),stubble*jaw);
         float bb=smoothstep(.25,.6,jaw+.15*(vnoise(c.xy*16.)-.5)); alb=mix(alb,hairc*mix(.75,1.05,vnoise(vec2(c.x*34.,c.y*9.))),beard*bb); }
       if(hairmode>0){ float cap=smoothstep(7.62,7.80,c.y+.62*clamp(.9-c.z,0.,1.6)); alb=mix(alb,hairc*.72,cap*.9*step(c.z,1.32)); }
-      alb*=1.-liner*.75*exp(-pow((length((vec2(ax,c.y)-vec2(.325,7.27))*vec2(1.,1.55))-.165)/.022,2.))*step(.75,c.z)*step(7.25,c.y);
+      alb*=1.-liner*.8*exp(-pow((length((vec2(ax,c.y)-vec2(.325,7.27))*vec2(1.,1.55))-.155)/.016,2.))*step(.75,c.z)*smoothstep(7.27,7.31,c.y);
     }
   }
   else if(m==1){ // eyeball: E.xyz rest direction, E.w side
@@ -182,7 +185,6 @@ void main(){
     if(pattern==3){ vec2 q=vec2(ay,c.y)*2.6; q.x+=.5*mod(floor(q.y),2.); alb=mix(g1,g2,smoothstep(.24,.2,length(fract(q)-.5))); }
     if(pattern==4&&c.z>0.){ float r=length((c.xy-vec2(0.,3.75))*vec2(1.,1.1)); alb=mix(g1,g2,smoothstep(.62,.58,r)); alb=mix(alb,g1,smoothstep(.30,.27,length(c.xy-vec2(.12,3.82)))); }
     if(pattern==5) alb=mix(g1,g2,smoothstep(.03,-.03,c.y-3.9));
-    if(pattern==8&&c.z>0.&&arm<.05){ float s=abs(c.x+.55*sin(3.1+c.y*.35))-.0; alb=mix(g1,g2,smoothstep(.10,.08,abs(c.y-3.9-.5*c.x))); alb=mix(alb,g3,smoothstep(.06,.045,abs(c.y-3.65-.5*c.x))); }
     if(m==6&&garment==5&&c.z>0.&&arm<.05){ // blazer: shirt triangle, lapels, tie or buttons
       float yv=2.9; float hf=.62*clamp((c.y-yv)/(5.1-yv),0.,1.2); float lap=hf+.42*smoothstep(yv-.1,4.6,c.y)*smoothstep(5.5,4.6,c.y);
       if(ax<hf){ alb=g2; float tw=mix(.13,.17,(5.-c.y)/2.);
@@ -196,6 +198,7 @@ void main(){
       float w=.02*sin(c.y*5.); if(abs(ax-.30-w)<.035&&c.y>3.75&&c.y<5.2) alb=g2; if(abs(ax-.30-w)<.05&&c.y>3.72&&c.y<3.86) alb=g2*.85;
       if(pattern==6&&ax<.022) alb=g1*.5; float pk=1.05-.35*smoothstep(1.6,2.6,c.y);
       if(c.y<2.6&&abs(ax-pk)<.02) alb=g1*.72; if(ax<pk&&abs(c.y-2.6)<.02) alb=g1*.72; }
+    if(m==6&&arm<.05&&c.y<hem){ alb=pants; if(c.y>hem-.05) alb*=.6; else if(ax<.015&&c.z>0.) alb*=.7; }
     if(m==6&&(garment==1||garment==2||garment==4||garment==6)){ if(g<.11) alb=g3; if(abs(g-.125)<.014) alb*=.75; }
     if(m==8){ alb=E.y>.5? g1*.62: g1; if(E.z>.5){ int q=int(E.z+.5)-1; alb=q==0?g1:(q==1?g2:(q==2?g3:g2*.8)); if(clothtex==1) alb=T.rgb; } }
     if(real>.3&&clothtex==0) alb*=.94+.12*vnoise(c.xy*60.); }

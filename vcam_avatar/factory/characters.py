@@ -1,0 +1,180 @@
+"""The cast: finished characters for the presets."""
+# ruff: noqa: E501
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vcam_avatar.factory.assets import AssetFolder
+from vcam_avatar.factory.expressions import EMOTIONS, Actions
+from vcam_avatar.factory.looks import DEFAULTS, LOOSENESS, hair_values, skin_values
+from vcam_avatar.factory.person import BLAZER, HOODIE, NO_GARMENT, TSHIRT, TURTLENECK, VNECK, Look
+
+AFRICAN, ASIAN, EUROPEAN = (1.0, 0.0, 0.1), (0.0, 1.0, 0.1), (0.0, 0.0, 1.0)
+
+
+def _hex(text: str) -> Any:
+    return np.array([int(text[i : i + 2], 16) / 255 for i in (0, 2, 4)])
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """A preset: who it is and how it is shown."""
+
+    name: str
+    """Folder name."""
+    title: str
+    """What people see."""
+    female: bool
+    age: float
+    race: tuple[float, float, float]
+    hair: str
+    """Asset name, 'shell' or 'bald'; without assets every mesh falls back to the shell."""
+    hair_colour: str
+    skin: str
+    garment: int
+    colours: tuple[str, str, str]
+    """Garment: main, second, trim."""
+    iris: str
+    background: str
+    """``#RRGGBB`` behind the person."""
+    style: str = "toon"
+    """'toon', 'painted', 'semi' or 'photo'."""
+    lip: str = ""
+    emotion: str = "smile"
+    emotion_gain: float = 0.55
+    gear: tuple[str, ...] = ()
+    local: dict[str, float] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    """Shader values that differ."""
+    eye_size: float = 0.62
+    head_scale: float = 1.2
+    weight: float = 0.36
+    muscle: float = 0.42
+    skin_texture: str = ""
+    """Asset file, photo-like styles only."""
+    outfit: str = ""
+
+    def actions(self) -> Actions:
+        """The expression of the picture: a closed mouth, friendly."""
+        return {n: a * self.emotion_gain for n, a in EMOTIONS[self.emotion].items() if n != "jawOpen"}
+
+
+_SOFT_FACE = {
+    "head/head-oval": 0.5, "nose/nose-scale-horiz-decr": 0.35, "nose/nose-scale-vert-decr": 0.3,
+    "nose/nose-scale-depth-decr": 0.3, "chin/chin-width-decr": 0.25, "mouth/mouth-scale-horiz-decr": 0.15,
+    "torso/measure-shoulder-dist-decr": 0.9, "torso/torso-scale-horiz-decr": 0.35,
+    "neck/neck-scale-horiz-decr": 0.4, "neck/neck-scale-depth-decr": 0.3, "neck/measure-neck-height-incr": 0.4,
+    "arms/l-upperarm-fat-decr": 0.5, "arms/r-upperarm-fat-decr": 0.5, "arms/l-upperarm-shoulder-muscle-decr": 0.5,
+    "arms/r-upperarm-shoulder-muscle-decr": 0.5, "mouth/mouth-angles-up": 0.35, "forehead/forehead-scale-vert-incr": 0.2,
+    "cheek/l-cheek-volume-incr": 0.3, "cheek/r-cheek-volume-incr": 0.3,
+}  # fmt: skip
+"""Local targets every drawn character shares."""
+
+CAST: tuple[Character, ...] = (
+    Character(
+        "mia", "Mia", True, 0.60, EUROPEAN, "long01", "7a4428", "f9d9c4", HOODIE, ("f2a7b5", "ffffff", "d78a9c"),
+        "4f7fb5", "#CFE0F6", emotion="smile", gear=("headphones",),
+        values={"acc": _hex("f4f1f5"), "acc2": _hex("e58aa4"), "liner": 0.5},
+    ),
+    Character(
+        "kenji", "Kenji", False, 0.60, ASIAN, "short02", "17161c", "f0cfae", HOODIE, ("363c48", "ff6b5e", "23272f"),
+        "3b2a20", "#E8DDF3", eye_size=0.5, gear=("glasses_square",),
+        values={"acc": _hex("1c1d22"), "fringe": 7.72},
+    ),
+    Character(
+        "amara", "Amara", True, 0.62, AFRICAN, "afro01", "1d1412", "7a4a33", TURTLENECK,
+        ("d9a441", "ffffff", "b0812a"), "3a2418", "#DCEBDB", lip="7d3536", gear=("earrings",),
+        values={"acc": _hex("e7c15a"), "liner": 0.6},
+    ),
+    Character(
+        "leo", "Leo", False, 0.64, EUROPEAN, "short01", "4a2d1c", "f3c9ad", TSHIRT, ("3f6f8f", "f7f3ea", "335b76"),
+        "5a7a4a", "#F6E2D2", eye_size=0.42, head_scale=1.15, values={"stubble": 0.35, "pattern": 5},
+    ),
+    Character(
+        "luna", "Luna", True, 0.58, (0, 0.3, 0.7), "bob02", "8a6fd1", "fbe3d6", TSHIRT, ("2b2d42", "ef476f", "2b2d42"),
+        "7b5bd6", "#FBEBC8", eye_size=0.75, values={"pattern": 4, "browc": _hex("6a53a8"), "liner": 0.8},
+    ),
+    Character(
+        "marcus", "Marcus", False, 0.70, AFRICAN, "short04", "120d0c", "5b3926", BLAZER,
+        ("2f4a43", "f3efe6", "b5842f"), "2e1c14", "#D5EDEF", eye_size=0.42, head_scale=1.14, lip="6b3a34",
+        muscle=0.6, values={"beard": 0.8, "pattern": 0},
+    ),
+    Character(
+        "elif", "Elif", True, 0.66, (0, 0.25, 0.75), "bob01", "2b1a14", "f1cdb0", BLAZER,
+        ("7b2d43", "fbf3ee", "cdb38b"), "4b6b3f", "#DFE7F5", lip="b5434d", values={"liner": 0.7},
+    ),
+    Character(
+        "sana", "Sana", True, 0.55, ASIAN, "ponytail01", "2a1d1a", "f6d9bd", VNECK, ("7fc8a9", "ffffff", "5ba787"),
+        "4a3020", "#E3F1E6", eye_size=0.70, gear=("glasses_round",), values={"freck": 0.6, "acc": _hex("a8583e")},
+    ),
+    Character(
+        "vex", "Vex", True, 0.60, EUROPEAN, "short03", "37c5c0", "b9c6f2", TSHIRT, ("22203a", "37c5c0", "37c5c0"),
+        "e0457b", "#F4D9E6", eye_size=0.80, head_scale=1.22, lip="7d7fc4", emotion="skeptic",
+        values={"pattern": 1, "browc": _hex("1f7d7a"), "liner": 1.0},
+    ),
+    Character(
+        "ruth", "Ruth", True, 0.93, EUROPEAN, "bob02", "c9ccd2", "f2cdb8", BLAZER, ("5a6b8c", "ffffff", "b08bb0"),
+        "6b8fae", "#E5E0F0", eye_size=0.42, head_scale=1.14, weight=0.5, gear=("glasses_round", "earrings"),
+        values={"acc": _hex("7c4a5e")},
+    ),
+    Character(
+        "ines", "Ines", True, 0.60, EUROPEAN, "long01", "3a2418", "f0d2bd", TURTLENECK, ("34495e", "ffffff", "2b3c4e"),
+        "6f8f5a", "#D8D3CC", style="photo", eye_size=0.0, head_scale=1.0, emotion_gain=0.3,
+        skin_texture="young_lightskinned_female_diffuse3.jpg", weight=0.42,
+    ),
+    Character(
+        "david", "David", False, 0.66, EUROPEAN, "short02", "2a1a12", "e6bfa4", NO_GARMENT,
+        ("3a4a5e", "f0ece4", "26323f"), "5a4630", "#C9D3D8", style="photo", eye_size=0.0, head_scale=1.0,
+        emotion_gain=0.3, skin_texture="young_lightskinned_male_diffuse3.jpg", outfit="male_elegantsuit01",
+        weight=0.45, muscle=0.5,
+    ),
+)  # fmt: skip
+"""The characters that come as presets."""
+
+
+def build_look(who: Character, assets: AssetFolder) -> Look:
+    """The character's look; without ``assets`` hair becomes the shell and photo skins are painted."""
+    cartoon = who.style in ("toon", "painted")
+    values = dict(DEFAULTS)
+    skin = _hex(who.skin)
+    lip = (
+        _hex(who.lip) if who.lip else skin * np.array([0.88, 0.55, 0.56] if who.female else [0.86, 0.62, 0.6])
+    )
+    texture = None
+    if who.skin_texture:
+        found = [s for s in assets.skins() if s.name == who.skin_texture]
+        texture = found[0] if found else None
+    values.update(
+        skin_values(np.array([1.04, 0.99, 1.0]) if texture else skin, lip, 0.34 if cartoon else 0.15)
+    )
+    values.update(hair_values(_hex(who.hair_colour)))
+    hair: Any = None
+    if who.hair != "bald":
+        hair = assets.mesh("hair", who.hair) or "shell"
+    outfit = assets.mesh("clothes", who.outfit) if who.outfit else None
+    garment = who.garment if outfit or who.garment else TSHIRT
+    toon = {"toon": 1.0, "painted": 0.6, "semi": 0.4, "photo": 0.0}[who.style]
+    values.update(
+        toon=toon, garment=NO_GARMENT if outfit else garment, g1=_hex(who.colours[0]), g2=_hex(who.colours[1]),
+        g3=_hex(who.colours[2]), iris=_hex(who.iris), hairmode=0 if hair is None else 1 if hair == "shell" else 2,
+        irisR=0.54 if cartoon else 0.42, browT=0.020 if who.female else 0.032, browY=0.015,
+        hairlen=5.6 if who.female else 6.95, fringe=7.78, sleeve=0.78 if garment in (TSHIRT, VNECK) else 2.02,
+        shadowneck=0.5 if cartoon else 0.2, paint=0.5 if who.style == "painted" else 0.0, fold=0.16,
+        L=(0.36, 0.50, 0.79), amb=(0.34, 0.33, 0.38) if cartoon else (0.30, 0.30, 0.32),
+        lcol=(1, 1, 1) if cartoon else (0.92, 0.91, 0.89),
+    )  # fmt: skip
+    values.update(who.values)
+    local = {**(_SOFT_FACE if cartoon else {}), **who.local}
+    textured = not cartoon
+    return Look(
+        {"gender": 0.95 if who.female else 0.03, "age": who.age, "muscle": who.muscle, "weight": who.weight,
+         "height": 0.5, "proportions": 0.95, "race": who.race},
+        local, values, style=toon, garment=NO_GARMENT if outfit else garment, looseness=LOOSENESS[garment],
+        hair=hair, hair_rounds=2 if cartoon else 1, outfit=outfit, eye_size=who.eye_size,
+        head_scale=who.head_scale, outline_px=1.3 if who.style == "toon" else 0.0, gear=who.gear,
+        textures={"skin": texture if textured else None,
+                  "hair": assets.texture("hair", who.hair) if textured else None,
+                  "cloth": assets.texture("clothes", who.outfit) if outfit else None},
+    )  # fmt: skip
