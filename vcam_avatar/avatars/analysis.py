@@ -86,6 +86,7 @@ class PictureAnalyser:
             left, right = self.people.hands_of(rgb, body)
             points = to_keypoints(body, left, right)
             notes += _say_hands(points)
+            notes += _say_pose(points, face_px)
         size = np.array([picture_bgr.shape[1], picture_bgr.shape[0]])
         if points[1, 1] > 1.1 * size[1]:
             raise AvatarDataError(
@@ -246,3 +247,24 @@ def _say_hands(points: FloatArray) -> list[str]:
         f"the {what} not found: drawn hands in the skin's colour are used; for better ones give a second "
         "picture of the same person with both palms shown: --hands PICTURE"
     ]
+
+
+def _say_pose(points: FloatArray, face_px: FloatArray) -> list[str]:
+    """What makes a picture hard to take apart."""
+    notes = []
+    span = eye_mouth_px(face_px)
+    shoulders = float(points[[2, 5], 1].mean())
+    for side, wrist, hand in (("left", 7, LEFT_HAND), ("right", 4, RIGHT_HAND)):
+        seen = points[hand][points[hand, 2] > 0]
+        place = seen[:, :2].mean(0) if len(seen) else points[wrist, :2]
+        if (len(seen) or points[wrist, 2] > 0.6) and place[1] < shoulders:
+            notes.append(
+                f"the {side} hand is raised beside the face: a piece of it may stay there when the avatar "
+                "moves; a picture with the hands below the chest looks better"
+            )
+    middle = (face_px[0] + face_px[16]) / 2
+    turned = float(abs((face_px[30] - middle) @ (face_px[16] - face_px[0])))
+    width = float(np.hypot(*(face_px[16] - face_px[0])))
+    if turned > 0.2 * width**2 or width < 1.4 * span:
+        notes.append("the head is turned to the side: the mouth looks best on faces seen from the front")
+    return notes

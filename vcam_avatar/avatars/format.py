@@ -68,9 +68,18 @@ class Avatar:
         """The person touches the picture's lower edge."""
         return bool((self.person_alpha[-2:] > 127).mean() > 0.02)
 
+    @cached_property
+    def head_top_px(self) -> float:
+        """Upper edge of the head with hair or hat, in picture pixels."""
+        left, right = self.face_px[:, 0].min(), self.face_px[:, 0].max()
+        bottom = int(np.clip(self.face_px[8, 1], 1, self.person_alpha.shape[0]))
+        columns = slice(max(0, int(left)), max(int(left), int(right)) + 1)
+        rows = np.flatnonzero((self.person_alpha[:bottom, columns] > 127).any(1))
+        return float(rows[0]) if len(rows) else float(self.face_px[:, 1].min())
+
     def view(self, size: Size) -> FloatArray:
         """float32 ``(2, 3)``: picture pixels to pixels of a frame of ``size``, before mirroring."""
-        return view_matrix(self.keypoints, self.settings, size, self.cut_below)
+        return view_matrix(self.keypoints, self.settings, size, self.cut_below, self.head_top_px)
 
     @property
     def memory_bytes(self) -> int:

@@ -22,7 +22,13 @@ def even_size(width_px: int, height_px: int) -> Size:
     return Size(max(2, width_px // 2 * 2), max(2, height_px // 2 * 2))
 
 
-def view_matrix(keypoints: Keypoints, settings: AvatarSettings, size: Size, cut_below: bool) -> FloatArray:
+def view_matrix(
+    keypoints: Keypoints,
+    settings: AvatarSettings,
+    size: Size,
+    cut_below: bool,
+    head_top_px: float | None = None,
+) -> FloatArray:
     """Map picture pixels to frame pixels: uniform scale and shift.
 
     Mirroring is not in it: finished frames are flipped. The lower edge of the picture never shows
@@ -33,6 +39,7 @@ def view_matrix(keypoints: Keypoints, settings: AvatarSettings, size: Size, cut_
         settings: framing, scale, position and mirror count.
         size: of the frame.
         cut_below: the person touches the picture's lower edge.
+        head_top_px: upper edge of hair or hat in the picture; by default guessed from the face.
 
     Returns:
         float32 ``(2, 3)``.
@@ -45,7 +52,7 @@ def view_matrix(keypoints: Keypoints, settings: AvatarSettings, size: Size, cut_
         if cut_below:
             shift[1] = frame[1] - scale * picture[1]
     else:
-        scale, shift = _framed(keypoints, settings.framing, frame, picture, cut_below)
+        scale, shift = _framed(keypoints, settings.framing, frame, picture, cut_below, head_top_px)
     # The user's own scale and position come last.
     anchor = np.array([frame[0] / 2, frame[1] if cut_below else frame[1] / 2])
     shift = anchor + (shift - anchor) * settings.scale
@@ -56,11 +63,19 @@ def view_matrix(keypoints: Keypoints, settings: AvatarSettings, size: Size, cut_
 
 
 def _framed(
-    keypoints: Keypoints, framing: str, frame: _Pair, picture: _Pair, cut_below: bool
+    keypoints: Keypoints,
+    framing: str,
+    frame: _Pair,
+    picture: _Pair,
+    cut_below: bool,
+    head_top_px: float | None,
 ) -> tuple[float, _Pair]:
     points, face = keypoints.points_px[:, :2].astype(float), keypoints.face_px.astype(float)
     eyes, mouth = face[36:48].mean(0), face[48:60].mean(0)
-    top = min(float(eyes[1]) - _HEAD_ABOVE_EYES * float(np.hypot(*(mouth - eyes))), float(face[:, 1].min()))
+    top = head_top_px
+    if top is None:
+        above = float(eyes[1]) - _HEAD_ABOVE_EYES * float(np.hypot(*(mouth - eyes)))
+        top = min(above, float(face[:, 1].min()))
     neck = points[1]
     width = float(np.hypot(*(points[2] - points[5])))
     bottom = max(float(neck[1]) + _SHOWN_BELOW_NECK[framing] * width, float(face[:, 1].max()))
