@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vcam_avatar.avatars import find_avatar, list_avatars, load_avatar
 from vcam_avatar.avatars.format import avatar_folders
-from vcam_avatar.avatars.watch import AvatarWatch
+from vcam_avatar.avatars.watch import AvatarWatch, array_bytes
 from vcam_avatar.cli._options import existing_or_new_video
 from vcam_avatar.cli._studio import make_loop
 from vcam_avatar.config import Config
@@ -127,20 +127,28 @@ def make_live(
 
         camera = VirtualCameraSink(sink[1] or config.camera.device or None, config.camera.backend or None)
     settings = _Settings(config)
+    shelf = _make_shelf(frames, settings)
     parts = Parts(
         config=config,
         loop=frames,
         units=LiveUnits(config.video.fps, MonotonicClock()),
-        shelf=_make_shelf(frames, settings),
+        shelf=shelf,
         open_source=_source_opener(source, config, loop=loop),
         camera=camera,
         sinks=sinks,
         apply=settings.replace,
         apply_keys=("voice.mouth_gain", "voice.smile", "motion.gain", "motion.head_gain"),
         watch=AvatarWatch(avatar_folders).poll,
+        extra_status=lambda: {"avatar_memory_mb": _memory_mb(frames, shelf)},
         source_name=source[1] or source[0],
     )
     return Live(parts, recorder)
+
+
+def _memory_mb(frames: FrameLoop, shelf: Shelf[PreparedAvatar]) -> dict[str, float]:
+    """Memory of each avatar kept ready."""
+    kept = {frames.avatar.name: frames.avatar, **shelf.ready()}
+    return {name: round(array_bytes(avatar) / 1e6, 1) for name, avatar in kept.items()}
 
 
 class _Settings:

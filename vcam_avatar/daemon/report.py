@@ -45,6 +45,10 @@ def status_text(data: Mapping[str, Any]) -> str:
     lines.append(
         f"frames: {data['frames']}{f' ({counted})' if counted else ''}; {data['cores']:.2f} cores{memory}"
     )
+    kept = data.get("avatar_memory_mb") or {}
+    if kept:
+        text = ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in kept.items())
+        lines.append(f"avatars ready: {text}")
     return "\n".join(lines)
 
 

@@ -117,6 +117,13 @@ class Shelf(Generic[Prepared]):
                 if future is not None:
                     future.cancel()
 
+    def ready(self) -> dict[str, Prepared]:
+        """The avatars that are prepared and kept, by name."""
+        with self._lock:
+            futures = dict(self._ready)
+        done = {name: future for name, future in futures.items() if future.done() and not future.cancelled()}
+        return {name: future.result() for name, future in done.items() if future.exception() is None}
+
     def close(self) -> None:
         """Prepare nothing more."""
         self._worker.shutdown(wait=False, cancel_futures=True)
