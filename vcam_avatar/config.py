@@ -80,6 +80,8 @@ class VideoConfig(_Section):
 
     fps: Fps = Fraction(25)
     size: PictureSize = Size(1280, 720)
+    fade_ms: Annotated[int, Field(ge=0, le=2000)] = 0
+    """Cross-fade when the avatar changes; 0 is a cut."""
 
 
 class MicrophoneConfig(_Section):

@@ -85,7 +85,14 @@ def make_loop(config: Config, *, hold_faults: bool = False) -> tuple[FrameLoop, 
     avatar = build.find_configured_avatar(config)
     stages = build.build_stages(config)
     prepared = build.prepare_avatar(stages, avatar, config)
-    loop = FrameLoop(stages, prepared, config.video.fps, config.motion.seed, hold_faults=hold_faults)
+    loop = FrameLoop(
+        stages,
+        prepared,
+        config.video.fps,
+        config.motion.seed,
+        hold_faults=hold_faults,
+        fade_units=round(config.video.fade_ms * config.video.fps / 1000),
+    )
     loop.listeners.append(levels.listen)
     return loop, levels
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from vcam_avatar.media import Body, ByteArray, FacePatch, FloatArray, Frame, UnitFeatures
+from vcam_avatar.pipeline.fade import CrossFade
 from vcam_avatar.pipeline.timings import StageTimings
 from vcam_avatar.pipeline.units import UnitSound
 from vcam_avatar.ports import BodyGenerator, FaceGenerator, PosePredictor
@@ -80,6 +81,7 @@ class FrameLoop:
         *,
         hold_faults: bool = False,
         timings: StageTimings | None = None,
+        fade_units: int = 0,
     ) -> None:
         """Keep the parts; nothing runs before ``frames``.
 
@@ -90,6 +92,7 @@ class FrameLoop:
             seed: decides everything that is random.
             hold_faults: repeat the last good frame when a stage fails, instead of raising.
             timings: where to put the measurements.
+            fade_units: frames of cross-fade when the avatar changes; 0 for a cut.
         """
         self.stages = stages
         self._avatar = avatar
@@ -105,6 +108,7 @@ class FrameLoop:
         self._pose = avatar.start_pose
         self._image: ByteArray | None = None
         self._last_skipped = -1
+        self._fade = CrossFade(fade_units)
 
     @property
     def avatar(self) -> PreparedAvatar:
@@ -179,6 +183,7 @@ class FrameLoop:
                 image = stages.compositor.compose(finished, patch)
                 if avatar.mirror:
                     image = np.asarray(cv2.flip(image, 1), np.uint8)
+                image = self._fade.show(avatar, image)
         except Exception:
             if not self._hold_faults:
                 raise
