@@ -1,8 +1,19 @@
 """Checks of the run as a whole."""
 
+import logging
 import sys
+from collections.abc import Iterator
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """The command line sets logging up for the process; a test must not do so for the next ones."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
