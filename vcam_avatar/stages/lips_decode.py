@@ -41,6 +41,8 @@ class DecoderSettings:
     silence_from: float = 0.50
     silence_full: float = 0.80
     """Posterior of silence at which the lips begin to close and are closed."""
+    attack: float = 0.3
+    """How much surer of speech a step may become: a knock is over before the lips open."""
     closure_from: float = 0.15
     closure_full: float = 0.40
     """Posterior of p b m at which the lips begin to close and are closed."""
@@ -111,7 +113,7 @@ class MouthDecoder:
     def reset(self) -> None:
         """Closed lips, nothing heard."""
         self.gate.reset()
-        self._closed = 0.0
+        self._speaking = self._closed = 0.0
         self._first = 0.0
         self.opening = 0.0
         """Smoothed lip opening, 0 closed, 1 = a full open vowel."""
@@ -126,7 +128,8 @@ class MouthDecoder:
     def copy_from(self, other: "MouthDecoder") -> None:
         """Take over the state of ``other``, which has the same settings."""
         self.gate.copy_from(other.gate)
-        self._closed, self._first, self.opening = other._closed, other._first, other.opening
+        self._speaking, self._closed = other._speaking, other._closed
+        self._first, self.opening = other._first, other.opening
         self._teeth, self._shape = other._teeth, other._shape.copy()
 
     def step(self, visemes: FloatArray, curves: FloatArray, level_db: float, muted: bool) -> FloatArray:
@@ -143,7 +146,8 @@ class MouthDecoder:
         """
         s = self.settings
         loud = self.gate.step(level_db) and not muted
-        speaking = 1.0 - _ramp(float(visemes[_SIL]), s.silence_from, s.silence_full) if loud else 0.0
+        surely = 1.0 - _ramp(float(visemes[_SIL]), s.silence_from, s.silence_full) if loud else 0.0
+        speaking = self._speaking = min(surely, self._speaking + s.attack)
         self._closed = max(float(visemes[_PP]) + 0.3 * float(visemes[_FF]), self._closed - s.closure_fall)
         lips = _ramp(self._closed, s.closure_from, s.closure_full)
         wanted = max(0.0, _DIRECT * float(curves[0]) + (1 - _DIRECT) * float(VISEME_OPENING @ visemes))
