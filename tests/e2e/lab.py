@@ -200,9 +200,12 @@ class Lab:
         assert wait_for(
             lambda: subprocess.run(["pactl", "info"], env=self.env, capture_output=True).returncode == 0
         )
-        # A stream of silence keeps the null sink ticking every few ms like a sound card.
+        self.keep_ticking("spk", tick_ms)
+
+    def keep_ticking(self, sink: str, tick_ms: int = 10) -> None:
+        """A stream of silence keeps a null sink ticking every few ms like a sound card."""
         self.start(
-            "silence", "pacat", "--playback", "--raw", f"--latency-msec={tick_ms}", "--device=spk",
+            "silence", "pacat", "--playback", "--raw", f"--latency-msec={tick_ms}", f"--device={sink}",
             "--rate=48000", "--format=s16le", "--channels=2", "/dev/zero",
         )  # fmt: skip
 

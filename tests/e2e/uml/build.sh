@@ -10,7 +10,24 @@ HERE=$(dirname "$(readlink -f "$0")")
 mkdir -p "$OUT"
 versions=$(apt-cache policy linux-source-6.1 v4l2loopback-dkms |
     awk '/^[a-z]/ {name = $1} /Candidate/ {print name $2}' | tr '\n' ' ')
-want="$versions$(sha256sum <"$HERE/kernel.config" | cut -c1-12)"
+# The kernel carries the host's floating-point registers about in a buffer of fixed size, which hosts with
+# wider ones (AMX: 11008 bytes) refuse: make it as wide as this host's.
+xstate_bytes=$(
+    apt-get install -y --no-install-recommends gcc libc6-dev >/dev/null
+    probe=$(mktemp -d)
+    cat >"$probe/x.c" <<'C'
+#include <cpuid.h>
+#include <stdio.h>
+int main(void) {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    __cpuid_count(0xd, 0, a, b, c, d);
+    printf("%u\n", b > 2696 ? b : 2696);
+}
+C
+    gcc "$probe/x.c" -o "$probe/x" && "$probe/x"
+    rm -rf "$probe"
+)
+want="$versions$xstate_bytes $(sha256sum <"$HERE/kernel.config" | cut -c1-12)"
 if [ "$(cat "$OUT/STAMP" 2>/dev/null)" = "$want" ]; then
     echo "uml: $OUT is up to date"
     exit 0
@@ -28,6 +45,8 @@ KERNEL=$BUILD/linux-source-6.1
 mkdir -p "$KERNEL/Documentation"
 touch "$KERNEL/Documentation/Kconfig"
 sed -i 's/^if !UML$/if y/' "$KERNEL/sound/Kconfig" # ALSA is only hidden from UML, not broken on it
+sed -i "s/DEFINE_LONGS(HOST_FP_SIZE, 2696)/DEFINE_LONGS(HOST_FP_SIZE, $xstate_bytes)/" \
+    "$KERNEL/arch/x86/um/user-offsets.c"
 cd "$KERNEL"
 make -s ARCH=um KCONFIG_ALLCONFIG="$HERE/kernel.config" allnoconfig >/dev/null
 for wanted in VIDEO_DEV=y SND=y SND_ALOOP=m HOSTFS=y MODULES=y; do

@@ -1,0 +1,124 @@
+"""Headless Chromium opens a camera through getUserMedia and reports what it sees."""
+
+import http.server
+import json
+import threading
+import time
+import urllib.request
+from typing import Any
+
+import websocket
+from lab import Lab, end, free_port
+
+PAGE = b"<!doctype html><title>cam</title><body><video id=v autoplay playsinline muted></video>"
+SCRIPT = """
+(async () => { try {
+  const md = navigator.mediaDevices;
+  let stream = await md.getUserMedia({video: true});
+  const cameras = (await md.enumerateDevices()).filter(d => d.kind == 'videoinput');
+  stream.getTracks().forEach(t => t.stop());
+  const camera = cameras.find(d => d.label.includes(LABEL));
+  if (!camera) return JSON.stringify({error: 'not listed', cameras: cameras.map(d => d.label)});
+  stream = await md.getUserMedia({video: {deviceId: {exact: camera.deviceId}}});
+  const video = document.getElementById('v');
+  video.srcObject = stream;
+  await video.play();
+  const moments = [], levels = [];
+  const canvas = document.createElement('canvas');
+  canvas.width = video.videoWidth; canvas.height = video.videoHeight;
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  const [x, y, w, h] = REGION.map((v, i) => Math.round(v * (i % 2 ? canvas.height : canvas.width)));
+  const onFrame = () => {
+    moments.push(performance.now());
+    if (w) {
+      context.drawImage(video, 0, 0);
+      const data = context.getImageData(x, y, w, h).data;
+      let sum = 0;
+      for (let i = 0; i < data.length; i += 4) sum += data[i + 1];
+      levels.push([performance.timeOrigin + performance.now(), sum / (data.length / 4)]);
+    }
+    video.requestVideoFrameCallback(onFrame);
+  };
+  video.requestVideoFrameCallback(onFrame);
+  await new Promise(r => setTimeout(r, SECONDS * 1000));
+  const gaps = moments.slice(1).map((t, i) => t - moments[i]);
+  return JSON.stringify({
+    label: stream.getVideoTracks()[0].label, width: video.videoWidth, height: video.videoHeight,
+    frames: moments.length, fps: (moments.length - 1) / (moments[moments.length - 1] - moments[0]) * 1000,
+    gaps_ms: gaps, levels: levels, cameras: cameras.map(d => d.label)});
+} catch (e) { return JSON.stringify({error: e.name + ': ' + e.message}) } })()
+"""
+
+
+class _Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def look(
+    lab: Lab,
+    label: str,
+    seconds: float = 8.0,
+    flags: tuple[str, ...] = (),
+    headless: bool = True,
+    region: tuple[float, float, float, float] = (0, 0, 0, 0),
+) -> dict[str, Any]:
+    """What the page sees of the camera: label, size, frames, fps, gaps, and for every frame the mean green
+    of a region (x, y, width, height as shares of the picture; none when empty) with its wall-clock ms."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = free_port()
+    process = lab.start(
+        "chromium", "chromium", *(["--headless=new"] if headless else []), "--no-sandbox", "--disable-gpu",
+        "--no-first-run", "--disable-dev-shm-usage", "--disable-extensions", "--disable-component-update",
+        "--disable-background-networking", "--use-fake-ui-for-media-stream", "--remote-allow-origins=*",
+        f"--remote-debugging-port={port}", f"--user-data-dir={lab.folder}/chromium-{port}", *flags,
+        f"http://127.0.0.1:{server.server_port}/",
+    )  # fmt: skip
+    try:
+        tab = _first_tab(port)
+        connection = websocket.create_connection(
+            tab["webSocketDebuggerUrl"], timeout=seconds + 90, suppress_origin=True
+        )
+        for _ in range(300):
+            if _evaluate(connection, "document.title + isSecureContext") == "camtrue":
+                break
+            time.sleep(0.2)
+        script = SCRIPT.replace("LABEL", json.dumps(label)).replace("SECONDS", str(seconds))
+        answer = _evaluate(connection, script.replace("REGION", json.dumps(list(region))))
+        connection.close()
+        return dict(json.loads(answer))
+    finally:
+        end(process)
+        server.shutdown()
+        server.server_close()
+
+
+def _first_tab(port: int) -> dict[str, Any]:
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=5) as reply:
+                tabs = [
+                    t for t in json.load(reply) if t["type"] == "page" and t["url"].startswith("http://127")
+                ]
+            if tabs:
+                return dict(tabs[0])
+        except OSError:
+            pass
+        time.sleep(0.2)
+    raise TimeoutError("Chromium did not come up")
+
+
+def _evaluate(connection: Any, expression: str) -> Any:
+    parameters = {"expression": expression, "awaitPromise": True, "returnByValue": True}
+    connection.send(json.dumps({"id": 1, "method": "Runtime.evaluate", "params": parameters}))
+    while True:
+        message = json.loads(connection.recv())
+        if message.get("id") == 1:
+            return message["result"].get("result", {}).get("value", json.dumps(message))
