@@ -29,7 +29,9 @@ def turn(seed):
 
 
 def paint(matrices, mirror=False, size=(240, 240), fade=(0.7, 0.8), wrist=(120.0, 170.0), until=9.0):
-    painted = HandPainter(MESH).paint(matrices, mirror, wrist, 60.0, RAMP, size, fade, until)
+    painter = HandPainter(MESH)
+    painter.pose(matrices, mirror, wrist, 60.0, RAMP)
+    painted = painter.draw(size, fade, until)
     image = np.zeros((size[1], size[0], 3), np.uint8)
     if painted is not None:
         over(image, painted.image_bgra, painted.left_px, painted.top_px)

@@ -15,18 +15,21 @@ from vcam_avatar.stages.body_arm import ArmInSpace, FrameStrip, FrontOrder, Hand
 from vcam_avatar.stages.body_background import make_background
 from vcam_avatar.stages.body_core import CoreMesh, build_core_mesh
 from vcam_avatar.stages.body_paint import HandPainter, Painted, Ramp, make_ramp, over
+from vcam_avatar.stages.body_refine import DrawnHand, HandRefiner
 from vcam_avatar.stages.hands import HandMesh, bone_matrices, forearm_matrix, load_hand_mesh
 from vcam_avatar.stages.pose_layout import ARMS
 from vcam_avatar.stages.pose_retarget import Gains, Retargeter
 from vcam_avatar.stages.raster import premultiply
 
-LIFT_MODEL = "hand_lift"
+LIFT_MODEL, REFINER_MODEL = "hand_lift", "hand_refiner"
 _MARGIN = 0.12
 """What is kept of the person beyond the frame, in frame heights: leaning brings it into view."""
 _FOREARM_PALMS = 2.25
 """Length of the mesh's forearm in palm lengths."""
 _FOREARM_RADIUS = 0.36
 """Radius near the elbow of the mesh's forearm in palm lengths."""
+_MIDDLE = 8
+"""Bone of the middle finger's root."""
 _NEARER = 0.12
 """How much larger a hand appears at the end of a forearm that points at the viewer."""
 
@@ -42,10 +45,10 @@ class _Arm:
     width: float
     """Thickness of the forearm over the mesh's own."""
     ramp: Ramp
+    outline_px: int
     tint: tuple[float, float, float]
     """Colour of the elbow over the hand's."""
     painter: HandPainter
-    sleeve_painter: HandPainter
     track: HandTrack
 
 
@@ -75,18 +78,24 @@ class PreparedBody:
 class BodyGenerator:
     """Skinned layers for head and torso, straightened strips for arms, a mesh for forearms and hands."""
 
-    def __init__(self, lift: Network | None = None, mesh: HandMesh | None = None) -> None:
+    def __init__(
+        self, lift: Network | None = None, mesh: HandMesh | None = None, refine: bool | None = None
+    ) -> None:
         """Load the networks.
 
         Args:
             lift: hand points -> joint angles; by default the shipped one.
             mesh: the hand; by default the shipped one.
+            refine: correct drawn hands with the adversarially trained network; None: if it is installed.
 
         Raises:
             ModelError: a file is missing or damaged.
         """
         self._lift = lift or load_network(LIFT_MODEL)
         self._mesh = mesh or load_hand_mesh(models_dir() / "hand_mesh.npz")
+        if refine is None:
+            refine = (models_dir() / f"{REFINER_MODEL}.onnx").is_file()
+        self._refiner = HandRefiner(load_network(REFINER_MODEL)) if refine else None
 
     def prepare(self, avatar: Avatar, size: Size) -> PreparedBody:
         """Layers, meshes and buffers for ``avatar`` at ``size``. Takes a second when layers are stored.
@@ -162,8 +171,8 @@ class BodyGenerator:
             name, joints, _frame_strip(arm.upper, scale), _frame_strip(arm.fore, scale), style, palm,
             float(np.clip(radius / (_FOREARM_RADIUS * palm), 0.75, 1.25)),
             make_ramp(style.skin_bgr, style.shadow_bgr, style.light, style.detail, style.toon),
-            _tint(style),
-            HandPainter(self._mesh), HandPainter(self._mesh), HandTrack(),
+            round(style.outline_px * scale), _tint(style),
+            HandPainter(self._mesh), HandTrack(),
         )  # fmt: skip
 
     def generate(self, prepared: PreparedBody, pose: FloatArray) -> Body:
@@ -179,14 +188,19 @@ class BodyGenerator:
         placed = {name: self._place(arm, points) for name, arm in p.arms.items()}
         hands = self._lift_hands(p, placed, points)
         occlusion: ByteArray | None = None
+        drawn: list[DrawnHand] = []
         for name in self._order(p, placed):
             arm = p.arms[name]
-            self._draw_arm(image, p, arm, placed[name], hands[name])
+            painted = self._draw_arm(image, p, arm, placed[name], hands[name])
+            if painted is not None and arm.style.detail > 0.5 > arm.style.toon:
+                drawn.append(self._drawn(arm, placed[name], hands[name], painted))
             if _reaches(placed[name], arm, grid):
                 if occlusion is None:
                     p.scratch.fill(0)
                 self._draw_arm(p.scratch, p, arm, placed[name], hands[name])
                 occlusion = p.scratch[..., 3]
+        if self._refiner is not None:
+            self._refiner.refine(image, drawn)
         return Body(image, grid, None if occlusion is None else np.ascontiguousarray(occlusion))
 
     def _place(self, arm: _Arm, points: FloatArray) -> ArmInSpace:
@@ -225,6 +239,15 @@ class BodyGenerator:
             hands[name] = (matrices, arm.palm_px * nearer)
         return hands
 
+    def _drawn(
+        self, arm: _Arm, placed: ArmInSpace, hand: tuple[FloatArray, float], painted: Painted
+    ) -> DrawnHand:
+        matrices, palm = hand
+        sign = np.array([-1 if arm.name == "right" else 1, 1], np.float32)
+        knuckle = (matrices[_MIDDLE, :2, :3] @ self._mesh.joints[_MIDDLE] + matrices[_MIDDLE, :2, 3]) * sign
+        wrist = placed.wrist[:2]
+        return DrawnHand(painted.hand, painted.left_px, painted.top_px, wrist, wrist + knuckle * palm, palm)
+
     def _draw_arm(
         self,
         target: ByteArray,
@@ -232,27 +255,32 @@ class BodyGenerator:
         arm: _Arm,
         placed: ArmInSpace,
         hand: tuple[FloatArray, float],
-    ) -> None:
+    ) -> Painted | None:
+        """Returns the last thing painted: the hand."""
         matrices, palm = hand
         arm.upper.draw(target, placed.shoulder[:2], placed.elbow[:2])
         sleeve = arm.style.sleeve_end - 1
 
-        def paint(painter: HandPainter, fade: tuple[float, float], until: float = 9.0) -> Painted | None:
-            return painter.paint(
-                matrices, arm.name == "right", (float(placed.wrist[0]), float(placed.wrist[1])), palm,
-                arm.ramp, (p.size.width_px, p.size.height_px), fade, until, arm.tint,
-            )  # fmt: skip
+        arm.painter.pose(
+            matrices, arm.name == "right", (float(placed.wrist[0]), float(placed.wrist[1])), palm, arm.ramp
+        )
+
+        def paint(fade: tuple[float, float], until: float = 9.0) -> Painted | None:
+            return arm.painter.draw((p.size.width_px, p.size.height_px), fade, until, arm.tint)
 
         if arm.fore.is_empty:
-            _put(target, paint(arm.painter, (-0.02, 0.1)))
-            return
-        if sleeve < 0.85:
-            _put(target, paint(arm.painter, (max(-0.05, sleeve - 0.2), max(0.0, sleeve - 0.15)), 1.0))
+            last = paint((-0.02, 0.1))
+        elif sleeve < 0.85:
+            _put(target, paint((max(-0.05, sleeve - 0.2), max(0.0, sleeve - 0.15)), 1.0))
             arm.fore.draw(target, placed.elbow[:2], placed.wrist[:2])
-            _put(target, paint(arm.sleeve_painter, (max(0.8, sleeve), max(0.9, sleeve + 0.1))))
+            last = paint((max(0.8, sleeve), max(0.9, sleeve + 0.1)))
         else:
             arm.fore.draw(target, placed.elbow[:2], placed.wrist[:2])
-            _put(target, paint(arm.painter, (0.93, 0.97)))
+            last = paint((0.93, 0.97))
+        if last is not None and arm.style.outline_bgr is not None and arm.outline_px > 0:
+            _outline(target, last, arm.style.outline_bgr, arm.outline_px)
+        _put(target, last)
+        return last
 
 
 def _tint(style: HandStyle) -> tuple[float, float, float]:
@@ -263,6 +291,24 @@ def _tint(style: HandStyle) -> tuple[float, float, float]:
         for e, s in zip(style.elbow_bgr, style.skin_bgr, strict=True)
     ]
     return ratio[0], ratio[1], ratio[2]
+
+
+def _outline(target: ByteArray, painted: Painted, colour: tuple[float, float, float], width_px: int) -> None:
+    """The line that drawings have around hands, under the hand itself."""
+    alpha = cv2.copyMakeBorder(
+        painted.image_bgra[..., 3], width_px, width_px, width_px, width_px, cv2.BORDER_CONSTANT
+    )
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width_px + 1, 2 * width_px + 1))
+    wide = cv2.dilate(alpha, kernel)
+    line = np.empty((*wide.shape, 4), np.uint8)
+    for channel in range(3):
+        line[..., channel] = wide * (colour[channel] / 255)
+    line[..., 3] = wide
+    top, left = painted.top_px - width_px, painted.left_px - width_px
+    cut_y, cut_x = max(0, -top), max(0, -left)
+    bottom = min(line.shape[0], target.shape[0] - top)
+    right = min(line.shape[1], target.shape[1] - left)
+    over(target, line[cut_y:bottom, cut_x:right], left + cut_x, top + cut_y)
 
 
 def _put(target: ByteArray, painted: Painted | None) -> None:

@@ -10,6 +10,8 @@ from vcam_avatar.media import ByteArray, FloatArray
 from vcam_avatar.stages.hands import HandMesh
 
 SUPERSAMPLE = 2
+HAND_FROM, HAND_WHOLE = 0.80, 0.95
+"""Where along the forearm the hand begins to count as hand, and does wholly."""
 _CELL = 0.075
 """Side of a shadow cell in palm lengths: a little more than the distance of the mesh's vertices."""
 _CELLS = 72
@@ -33,6 +35,8 @@ class Painted:
 
     image_bgra: ByteArray
     """uint8 ``(h, w, 4)`` premultiplied."""
+    hand: ByteArray
+    """uint8 ``(h, w)``: alpha of the hand alone, fading in over the wrist."""
     left_px: int
     """Where its left column lies in the frame."""
     top_px: int
@@ -72,29 +76,49 @@ class HandPainter:
         self._brightness = np.zeros(count, np.float32)
         self._grid = np.zeros((_CELLS, _CELLS), np.float32)
         self._seen = np.zeros((2, count), np.float32)
+        self._cell = np.zeros(count, np.int32)
+        self._away = np.zeros(count, np.float32)
+        self._ramp: Ramp | None = None
+        self._sign = np.float32(1)
         self._image = np.zeros(0, np.uint8)
         self._depth = np.zeros(0, np.float32)
         self._reduced = np.zeros(0, np.uint8)
+        self._marks = np.zeros(0, np.uint8)
+        self._hand = np.zeros(0, np.uint8)
 
-    def paint(
-        self,
-        matrices: FloatArray,
-        mirror: bool,
-        wrist_px: tuple[float, float],
-        palm_px: float,
-        ramp: Ramp,
-        frame_size: tuple[int, int],
-        fade: tuple[float, float],
-        until: float = 9.0,
-        tint: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    ) -> Painted | None:
-        """Draw one hand.
+    def pose(
+        self, matrices: FloatArray, mirror: bool, wrist_px: tuple[float, float], palm_px: float, ramp: Ramp
+    ) -> None:
+        """Put the mesh where ``draw`` will draw it, and light it.
 
         Args:
             matrices: ``hands.bone_matrices``.
             mirror: a right hand.
             wrist_px: x, y in the frame.
             palm_px: palm length in frame pixels.
+        """
+        mesh, points = self._mesh, self._points
+        self._ramp, self._sign = ramp, np.float32(-1 if mirror else 1)
+        _pose_vertices(
+            mesh.vertices, mesh.bone_index, mesh.bone_weight, matrices, self._sign,
+            np.float32(palm_px), np.array(wrist_px, np.float32), points,
+        )  # fmt: skip
+        _normals(points, mesh.faces, self._sign, self._normals)
+        _light(
+            points, self._normals, mesh.occlusion, mesh.along, ramp.light, _directions(ramp.light),
+            np.float32(palm_px), self._grid, self._cell, self._away, self._seen, self._brightness,
+        )  # fmt: skip
+
+    def draw(
+        self,
+        frame_size: tuple[int, int],
+        fade: tuple[float, float],
+        until: float = 9.0,
+        tint: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> Painted | None:
+        """Draw the posed hand, or part of it.
+
+        Args:
             frame_size: width and height; what lies outside is not drawn.
             fade: alpha is 0 below ``fade[0]`` along the forearm (0 elbow, 1 wrist) and 1 from ``fade[1]``.
             until: triangles wholly beyond this place are left out.
@@ -103,17 +127,11 @@ class HandPainter:
         Returns:
             The drawn part, or None when nothing of it lies inside the frame.
         """
-        mesh = self._mesh
-        sign = np.float32(-1 if mirror else 1)
-        points = self._points
-        _pose_vertices(
-            mesh.vertices, mesh.bone_index, mesh.bone_weight, matrices, sign,
-            np.float32(palm_px), np.array(wrist_px, np.float32), points,
-        )  # fmt: skip
-        shown = (mesh.along >= fade[0] - 0.05) & (mesh.along <= until + 0.1)
-        low, high = points[shown, :2].min(0), points[shown, :2].max(0)
-        left, top = max(0, int(low[0]) - 1), max(0, int(low[1]) - 1)
-        right, bottom = min(frame_size[0], int(high[0]) + 2), min(frame_size[1], int(high[1]) + 2)
+        mesh, points, ramp = self._mesh, self._points, self._ramp
+        assert ramp is not None, "pose() comes first"
+        box = _extent(points, mesh.along, np.float32(fade[0] - 0.05), np.float32(until + 0.1))
+        left, top = max(0, int(box[0]) - 1), max(0, int(box[1]) - 1)
+        right, bottom = min(frame_size[0], int(box[2]) + 2), min(frame_size[1], int(box[3]) + 2)
         if right <= left or bottom <= top:
             return None
         width, height = right - left, bottom - top
@@ -122,26 +140,24 @@ class HandPainter:
             self._depth = np.zeros(samples, np.float32)
             self._image = np.zeros(samples * 4, np.uint8)
             self._reduced = np.zeros(width * height * 4, np.uint8)
+            self._marks = np.zeros(samples, np.uint8)
+            self._hand = np.zeros(width * height, np.uint8)
         depth = self._depth[:samples].reshape(height * SUPERSAMPLE, width * SUPERSAMPLE)
         image = self._image[: samples * 4].reshape(height * SUPERSAMPLE, width * SUPERSAMPLE, 4)
         out = self._reduced[: width * height * 4].reshape(height, width, 4)
-        depth.fill(np.inf)
+        marks = self._marks[:samples].reshape(depth.shape)
+        hand = self._hand[: width * height].reshape(height, width)
+        depth.fill(1e9)
+        marks.fill(0)
         image.fill(0)
-        _normals(points, mesh.faces, sign, self._normals)
-        _light(
-            points, self._normals, mesh.occlusion, mesh.along, ramp.light, _directions(ramp.light),
-            np.float32(palm_px), self._grid, self._seen, self._brightness,
-        )  # fmt: skip
-        points[:, 0] = (points[:, 0] - left) * SUPERSAMPLE
-        points[:, 1] = (points[:, 1] - top) * SUPERSAMPLE
         slope = 1 / max(fade[1] - fade[0], 1e-3)
         _paint(
             points, mesh.faces, self._brightness, mesh.uv, mesh.along, mesh.detail, ramp.colours,
-            np.float32(ramp.detail), sign, np.array([fade[0], slope, until], np.float32),
-            np.array(tint, np.float32), depth, image,
+            np.float32(ramp.detail), self._sign, np.array([left, top], np.float32),
+            np.array([fade[0], slope, until], np.float32), np.array(tint, np.float32), depth, image, marks,
         )  # fmt: skip
-        _reduce(image, out)
-        return Painted(out, left, top)
+        _reduce(image, marks, out, hand)
+        return Painted(out, hand, left, top)
 
 
 def _directions(light: FloatArray) -> FloatArray:
@@ -162,7 +178,18 @@ def _sky(count: int) -> FloatArray:
     return np.asarray(axes @ np.stack([right, up, front]), np.float32)
 
 
-_SKY = _sky(12)
+_SKY = _sky(9)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _extent(points: Any, along: Any, first: Any, last: Any) -> Any:
+    """Left, top, right, bottom of the vertices between two places along the arm."""
+    left, top, right, bottom = np.float32(1e9), np.float32(1e9), np.float32(-1e9), np.float32(-1e9)
+    for i in range(points.shape[0]):
+        if first <= along[i] <= last:
+            left, right = min(left, points[i, 0]), max(right, points[i, 0])
+            top, bottom = min(top, points[i, 1]), max(bottom, points[i, 1])
+    return left, top, right, bottom
 
 
 @njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
@@ -231,13 +258,13 @@ def _normals(points: Any, faces: Any, mirror: Any, out: Any) -> None:
 @njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
 def _light(
     points: Any, normals: Any, occlusion: Any, along: Any, light: Any, sky: Any, scale: Any, grid: Any,
-    seen: Any, out: Any,
+    cell: Any, away: Any, seen: Any, out: Any,
 ) -> None:  # fmt: skip
     """Brightness of every vertex: light where nothing is in its way, and what arrives of the sky.
 
     Shadows by splatting: from each direction the vertices are laid on a coarse grid that keeps the nearest;
     vertices clearly behind it are in shade; the forearm casts and takes none. ``sky[0]`` is the light,
-    ``grid`` ``(n, n)`` and ``seen`` ``(2, V)`` are scratch.
+    ``grid`` ``(n, n)``, ``cell``, ``away`` and ``seen`` are scratch.
     """
     count, cells = points.shape[0], grid.shape[0]
     per_cell = np.float32(1.0) / (np.float32(_CELL) * scale)
@@ -267,21 +294,17 @@ def _light(
             column = min(max(int((x * ux + y * uy + z * uz) * per_cell + cells / 2), 0), cells - 1)
             row = min(max(int((x * vx + y * vy + z * vz) * per_cell + cells / 2), 0), cells - 1)
             depth = x * dx + y * dy + z * dz
+            cell[i] = row * cells + column
+            away[i] = depth
             if depth > grid[row, column]:
                 grid[row, column] = depth
         for i in range(count):
             if along[i] < np.float32(0.95):
                 continue
             facing = normals[i, 0] * dx + normals[i, 1] * dy + normals[i, 2] * dz
-            if facing <= np.float32(0.02):
-                if k > 0:
-                    continue
-                facing = np.float32(0.02)
-            x, y, z = points[i, 0] - mx, points[i, 1] - my, points[i, 2] - mz
-            column = min(max(int((x * ux + y * uy + z * uz) * per_cell + cells / 2), 0), cells - 1)
-            row = min(max(int((x * vx + y * vy + z * vz) * per_cell + cells / 2), 0), cells - 1)
-            depth = x * dx + y * dy + z * dz
-            behind = (grid[row, column] - depth) / scale - np.float32(0.10)
+            if facing <= np.float32(0.02) and k > 0:
+                continue
+            behind = (grid[cell[i] // cells, cell[i] % cells] - away[i]) / scale - np.float32(0.10)
             clear = min(max(np.float32(1) - behind * np.float32(12), np.float32(0)), np.float32(1))
             if k == 0:
                 out[i] = clear
@@ -303,21 +326,19 @@ def _light(
 @njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
 def _paint(
     points: Any, faces: Any, brightness: Any, uv: Any, along: Any, detail: Any, ramp: Any, detail_share: Any,
-    mirror: Any, fade: Any, tint: Any, depth: Any, image: Any,
+    mirror: Any, corner: Any, fade: Any, tint: Any, depth: Any, image: Any, marks: Any,
 ) -> None:  # fmt: skip
-    """Z-buffered triangles: ``points`` in pixels of ``image`` (h, w, 4) uint8, alpha = fade along the arm."""
+    """Z-buffered triangles: ``image`` (h, w, 4) uint8 lies at ``corner`` of the frame."""
     height, width = depth.shape
     detail_height, detail_width = detail.shape[0], detail.shape[1]
     for i in range(faces.shape[0]):
         a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
-        x0, y0, x1, y1, x2, y2 = (
-            points[a, 0],
-            points[a, 1],
-            points[b, 0],
-            points[b, 1],
-            points[c, 0],
-            points[c, 1],
-        )
+        x0 = (points[a, 0] - corner[0]) * np.float32(SUPERSAMPLE)
+        y0 = (points[a, 1] - corner[1]) * np.float32(SUPERSAMPLE)
+        x1 = (points[b, 0] - corner[0]) * np.float32(SUPERSAMPLE)
+        y1 = (points[b, 1] - corner[1]) * np.float32(SUPERSAMPLE)
+        x2 = (points[c, 0] - corner[0]) * np.float32(SUPERSAMPLE)
+        y2 = (points[c, 1] - corner[1]) * np.float32(SUPERSAMPLE)
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         # z points away from the viewer: outward faces wind clockwise on the screen (left hand).
         if area * mirror >= 0:
@@ -365,14 +386,16 @@ def _paint(
                     factor *= 1 + towards_elbow * (tint[channel] - 1)
                     image[y, x, channel] = min(255, int(ramp[step, channel] * factor))
                 image[y, x, 3] = int(alpha * 255)
+                share = (where - np.float32(HAND_FROM)) * np.float32(1 / (HAND_WHOLE - HAND_FROM))
+                marks[y, x] = int(min(max(share, np.float32(0)), np.float32(1)) * alpha * 255)
 
 
 @njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
-def _reduce(image: Any, out: Any) -> None:
+def _reduce(image: Any, marks: Any, out: Any, hand: Any) -> None:
     """Four samples -> one pixel, premultiplied."""
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
-            blue, green, red, alpha = 0, 0, 0, 0
+            blue, green, red, alpha, mark = 0, 0, 0, 0, 0
             for dy in range(2):
                 for dx in range(2):
                     p = image[2 * y + dy, 2 * x + dx]
@@ -381,7 +404,9 @@ def _reduce(image: Any, out: Any) -> None:
                     green += p[1] * a
                     red += p[2] * a
                     alpha += a
+                    mark += int(marks[2 * y + dy, 2 * x + dx])
             out[y, x, 0] = (blue + 510) // 1020
             out[y, x, 1] = (green + 510) // 1020
             out[y, x, 2] = (red + 510) // 1020
             out[y, x, 3] = (alpha + 2) // 4
+            hand[y, x] = (mark + 2) // 4

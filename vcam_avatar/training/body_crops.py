@@ -151,9 +151,8 @@ class VideoHands:
         lower = forearm_matrix(self._mesh, fit.rotation[row], arm[0], 1.0, 1.0)
         matrices = bone_matrices(self._mesh, fit.rotation[row], fit.angles[row], lower)
         wrist = (float(fit.wrist_px[row, 0]), float(fit.wrist_px[row, 1]))
-        return self._painter.paint(
-            matrices, side == "right", wrist, float(fit.palm_px[row]), ramp, size, FADE
-        )
+        self._painter.pose(matrices, side == "right", wrist, float(fit.palm_px[row]), ramp)
+        return self._painter.draw(size, FADE)
 
 
 def grey_ramp(light: tuple[float, float, float]) -> Ramp:
