@@ -153,7 +153,7 @@ class Config(_Section):
     """The whole configuration."""
 
     avatar: str = ""
-    """Avatar shown first; empty takes the first of the list."""
+    """Avatar shown first; empty takes the one of the demo."""
     video: VideoConfig = VideoConfig()
     microphone: MicrophoneConfig = MicrophoneConfig()
     camera: CameraConfig = CameraConfig()

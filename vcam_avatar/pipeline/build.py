@@ -12,6 +12,9 @@ from vcam_avatar.stages.features import FeatureStage
 from vcam_avatar.stages.listener import Listener, ListenerSettings
 from vcam_avatar.stages.pose_retarget import Retargeter
 
+DEFAULT_AVATAR = "mia"
+"""Shown when the configuration names none."""
+
 
 def build_stages(config: Config) -> Stages:
     """Load the networks and make one of each stage.
@@ -34,7 +37,7 @@ def build_stages(config: Config) -> Stages:
 
 
 def find_configured_avatar(config: Config) -> Avatar:
-    """Load the avatar that the configuration names, or the first of the list.
+    """Load the avatar that the configuration names, or the default one.
 
     Raises:
         AvatarDataError: unknown, damaged, or there is none at all.
@@ -44,7 +47,7 @@ def find_configured_avatar(config: Config) -> Avatar:
         usable = [entry.name for entry in list_avatars() if not entry.problem]
         if not usable:
             raise AvatarDataError("there is no avatar: create one with  vcam-avatar avatars create PICTURE")
-        name = usable[0]
+        name = DEFAULT_AVATAR if DEFAULT_AVATAR in usable else usable[0]
     return load_avatar(find_avatar(name))
 
 
