@@ -134,6 +134,15 @@ def test_found_by_name_path_and_not_at_all(folder: Path, monkeypatch: pytest.Mon
     assert "picture.png is missing" in list_avatars()[0].problem
 
 
+def test_slots_come_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vcam_avatar.avatars.format.user_avatars_dir", lambda: folder.parent)
+    monkeypatch.setattr("vcam_avatar.resources.presets_dir", lambda: folder.parent / "none")
+    for name, slot in (("bea", 0), ("cid", 2), ("dan", 1)):
+        (folder.parent / name).mkdir()
+        write_settings(folder.parent / name / "avatar.toml", AvatarSettings(name=name, slot=slot))
+    assert [entry.name for entry in list_avatars()] == ["dan", "cid", "ana", "bea"]
+
+
 @pytest.mark.parametrize("framing", ["head", "bust", "half_body", "whole"])
 @pytest.mark.parametrize("size", [Size(1280, 720), Size(720, 1280), Size(64, 64)])
 def test_framing_keeps_the_face_in_and_the_cut_edge_out(folder: Path, framing: str, size: Size) -> None:

@@ -290,7 +290,10 @@ def avatar_folders() -> dict[str, Path]:
 
 
 def list_avatars() -> list[AvatarEntry]:
-    """The user's avatars, then the presets they do not hide, each by name. Reads only ``avatar.toml``."""
+    """All avatars in the order of their slots, then the user's, then the presets they do not hide.
+
+    Reads only ``avatar.toml``.
+    """
     entries = []
     presets = resources.presets_dir()
     for name, folder in avatar_folders().items():
@@ -303,4 +306,5 @@ def list_avatars() -> list[AvatarEntry]:
         except AvatarDataError as exc:
             problem = str(exc)
         entries.append(AvatarEntry(name, folder, folder.parent == presets, settings, problem))
-    return entries
+    last = 100
+    return sorted(entries, key=lambda entry: (entry.settings and entry.settings.slot) or last)

@@ -81,8 +81,8 @@ class AvatarSettings(_Strict):
     source: Text = ""
     """Where the picture comes from."""
     description: Text = ""
-    hotkey: str = Field(default="", max_length=40)
-    """Key combination that switches to this avatar, such as ``ctrl+alt+1``; empty for none."""
+    slot: int = Field(default=0, ge=0, le=99)
+    """Place in the list of avatars, and so the key "Avatar N" in OBS; 0: after those with a place."""
     framing: Framing = "half_body"
     """How much of the person fills the frame; ``whole``: the picture as it is."""
     mirror: bool = False

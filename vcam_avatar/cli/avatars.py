@@ -134,7 +134,7 @@ def _list(args: argparse.Namespace) -> int:
                 "name": entry.name,
                 "title": entry.settings.name if entry.settings else None,
                 "preset": entry.preset,
-                "hotkey": entry.settings.hotkey if entry.settings else "",
+                "slot": entry.settings.slot if entry.settings else 0,
                 "folder": str(entry.folder),
                 "problem": entry.problem,
             }
@@ -172,7 +172,7 @@ def _show(args: argparse.Namespace) -> int:
         "hands seen": ", ".join(hands) or "none",
         "framing": settings.framing,
         "background": settings.background.kind,
-        "hotkey": settings.hotkey,
+        "slot": settings.slot,
         "memory": f"{(avatar.memory_bytes + array_bytes(layers)) / 1e6:.0f} MB before it is prepared",
     }
     for key, value in rows.items():
