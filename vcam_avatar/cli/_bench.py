@@ -1,12 +1,9 @@
 """The measurements of ``bench``: S1 speed, S3 processor load, S4 memory."""
 
 import dataclasses
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,7 @@ import numpy as np
 from vcam_avatar import resources
 from vcam_avatar.cli._studio import make_loop
 from vcam_avatar.config import Config
+from vcam_avatar.daemon.usage import memory_mb, peak_memory_mb
 from vcam_avatar.devices.audio_file import read_audio
 from vcam_avatar.devices.memory import MemoryAudioSource, PreviewSink
 from vcam_avatar.evaluation.report import Result, not_measured
@@ -103,19 +101,17 @@ def measure_speed(
 
 
 def _memory(loop: FrameLoop, config: Config, voice: FloatArray, hours: float, what: str) -> Result:
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        1024 if sys.platform != "darwin" else 2**20
-    )
+    peak_mb = peak_memory_mb()
     target = "<= 350 MB; < 5 MB/h"
+    if peak_mb is None:
+        return not_measured("MB", target, "this system does not tell the memory in use")
     if not hours:
         return Result({"peak_mb": peak_mb}, "MB", target, None, f"{what}; growth not measured (--hours)")
     slow = config.model_copy(update={"video": config.video.model_copy(update={"fps": Fraction(25)})})
     marks = []
     for _ in range(4):
         _play(loop, slow, RepeatedSource(voice, hours * 3600 / 4))
-        marks.append(_resident_mb())
-    if marks[0] is None:
-        return not_measured("MB", target, "this system does not tell the memory in use")
+        marks.append(memory_mb() or 0.0)
     # The first quarter fills caches; growth is what comes after.
     growth = (marks[-1] - marks[0]) / (hours * 0.75)
     return Result(
@@ -125,14 +121,6 @@ def _memory(loop: FrameLoop, config: Config, voice: FloatArray, hours: float, wh
         peak_mb <= 350 and growth < 5,
         f"{what}, {hours:g} h of sound",
     )
-
-
-def _resident_mb() -> Any:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * resource.getpagesize() / 2**20
 
 
 def _play(

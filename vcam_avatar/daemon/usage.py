@@ -21,13 +21,54 @@ class Usage:
 def memory_mb() -> float | None:
     """Resident memory in megabytes; None where the system does not tell cheaply."""
     if sys.platform.startswith("linux"):
-        try:
-            with open("/proc/self/statm") as statm:
-                return round(int(statm.read().split()[1]) * 4096 / 1e6, 1)
-        except (OSError, ValueError, IndexError):
-            return None
+        return _from_proc("VmRSS")
     if sys.platform == "win32":
-        return None
+        return _from_windows()[0]
+    return peak_memory_mb()
+
+
+def peak_memory_mb() -> float | None:
+    """The most memory ever resident, in megabytes; None where the system does not tell."""
+    if sys.platform.startswith("linux"):
+        return _from_proc("VmHWM")
+    if sys.platform == "win32":
+        return _from_windows()[1]
     import resource
 
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1)
+
+
+def _from_proc(key: str) -> float | None:
+    try:
+        with open("/proc/self/status", encoding="utf-8") as status:
+            line = next(line for line in status if line.startswith(key + ":"))
+        return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+
+
+if sys.platform == "win32":
+
+    def _from_windows() -> tuple[float | None, float | None]:
+        """Resident memory now and at most."""
+        import ctypes
+        from ctypes import wintypes
+
+        class Counters(ctypes.Structure):
+            _fields_ = (
+                ("size", wintypes.DWORD),
+                ("faults", wintypes.DWORD),
+                ("peak", ctypes.c_size_t),
+                ("now", ctypes.c_size_t),
+                ("others", ctypes.c_size_t * 6),
+            )
+
+        counters = Counters()
+        counters.size = ctypes.sizeof(counters)
+        process = ctypes.windll.kernel32.GetCurrentProcess
+        process.restype = wintypes.HANDLE
+        ask = ctypes.windll.kernel32.K32GetProcessMemoryInfo
+        ask.argtypes = (wintypes.HANDLE, ctypes.POINTER(Counters), wintypes.DWORD)
+        if not ask(process(), ctypes.byref(counters), counters.size):
+            return None, None
+        return round(counters.now / 1e6, 1), round(counters.peak / 1e6, 1)
