@@ -25,14 +25,14 @@ SCRIPT = """
   await video.play();
   const moments = [], levels = [];
   const canvas = document.createElement('canvas');
-  canvas.width = video.videoWidth; canvas.height = video.videoHeight;
+  const [x, y, w, h] = REGION.map((v, i) => Math.round(v * (i % 2 ? video.videoHeight : video.videoWidth)));
+  canvas.width = w || 1; canvas.height = h || 1;
   const context = canvas.getContext('2d', {willReadFrequently: true});
-  const [x, y, w, h] = REGION.map((v, i) => Math.round(v * (i % 2 ? canvas.height : canvas.width)));
   const onFrame = () => {
     moments.push(performance.now());
     if (w) {
-      context.drawImage(video, 0, 0);
-      const data = context.getImageData(x, y, w, h).data;
+      context.drawImage(video, x, y, w, h, 0, 0, w, h);
+      const data = context.getImageData(0, 0, w, h).data;
       let sum = 0;
       for (let i = 0; i < data.length; i += 4) sum += data[i + 1];
       levels.push([performance.timeOrigin + performance.now(), sum / (data.length / 4)]);

@@ -1,0 +1,121 @@
+"""Microphone -> service -> PipeWire camera -> Chromium, all real, on the machine itself."""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from browser import look
+from lab import wait_for
+
+pytestmark = pytest.mark.device
+
+SECONDS = float(os.environ.get("VCAM_E2E_SECONDS", "20"))
+FPS = 25
+REAL = os.environ.get("VCAM_E2E_STAGES") == "real"
+MOUTH = (0.035, 0.035, 0.015, 0.025)
+"""Where the stand-in's square lies: x, y, width, height as shares of the picture."""
+
+
+@pytest.fixture(scope="module")
+def desktop(lab):
+    """PipeWire and the camera portal beside PulseAudio."""
+    bus = lab.start("dbus", "dbus-daemon", "--session", "--nofork", f"--address=unix:path={lab.folder}/bus")
+    lab.env |= {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={lab.folder}/bus", "XDG_CURRENT_DESKTOP": "GNOME"}
+    assert wait_for(lambda: (lab.folder / "bus").exists())
+    lab.start("pipewire", "pipewire")
+    assert wait_for(lambda: (lab.folder / "xdg/pipewire-0").exists())
+    lab.start("wireplumber", "wireplumber")
+    time.sleep(1)
+    yield lab
+    del lab.env["DBUS_SESSION_BUS_ADDRESS"]
+    bus.terminate()
+
+
+def allow_cameras(lab):
+    """What clicking "allow" does."""
+    lab.start("portal-gtk", "/usr/libexec/xdg-desktop-portal-gtk")
+    time.sleep(1)
+    lab.start("portal", "/usr/libexec/xdg-desktop-portal", "-v")
+    time.sleep(2)
+    store = "org.freedesktop.impl.portal.PermissionStore"
+    lab.run(
+        "gdbus", "call", "--session", "--dest", store,
+        "--object-path", "/org/freedesktop/impl/portal/PermissionStore",
+        "--method", f"{store}.SetPermission", "devices", "true", "camera", "", "['yes']",
+    )  # fmt: skip
+
+
+def test_chromium_sees_the_speaking_avatar(desktop, record_property):
+    lab = desktop
+    speech = lab.folder / "speech.wav"
+    lab.run(
+        "espeak-ng",
+        "-s",
+        "140",
+        "-w",
+        str(speech),
+        "Hello there. One, two, three. This is the avatar camera.",
+    )
+    stand_in = [str(Path(__file__).parent / "stand_in.py"), "mic", "pipewire", "640x360", str(FPS)]
+    service = lab.start("service", sys.executable, *stand_in)
+    answer = wait_for(
+        lambda: (a := lab.ctl("status", check=False)) and a["state"] == "RUNNING" and a, 20, 0.2
+    )
+    assert answer, lab.log("service")
+    allow_cameras(lab)
+    player = None
+
+    def talk():
+        nonlocal player
+        time.sleep(SECONDS / 2)
+        player = (time.time(), lab.play(speech))
+
+    talker = threading.Thread(target=talk)
+    talker.start()
+    seen = look(
+        lab,
+        "Avatar Cam",
+        SECONDS + 6,
+        ("--enable-features=WebRtcPipeWireCamera",),
+        headless=False,
+        region=MOUTH,
+    )
+    talker.join()
+    assert "error" not in seen, seen
+    status = lab.ctl("status")
+    service.terminate()
+    gaps = np.array(seen["gaps_ms"])
+    print(
+        f"\n{seen['label']} {seen['width']}x{seen['height']}, {seen['fps']:.2f} fps, "
+        f"{seen['frames']} frames, gaps p50 {np.median(gaps):.1f} p99 {np.percentile(gaps, 99):.1f} "
+        f"max {gaps.max():.1f} ms; "
+        f"sent {status['fps']} fps, interval p99 {status['interval_p99_ms']} ms"
+    )
+    record_property("fps", seen["fps"])
+    record_property("longest_gap_ms", float(gaps.max()))
+    assert seen["label"] == "Avatar Cam"
+    assert (seen["width"], seen["height"]) == (640, 360)
+    assert seen["fps"] == pytest.approx(FPS, abs=0.5)
+    assert gaps.max() <= 2 * 1000 / FPS + 5 or os.environ.get("VCAM_E2E_BUSY")
+    levels = np.array(seen["levels"])
+    assert player is not None
+    moments, mouth = levels[:, 0] / 1000, levels[:, 1]
+    quiet = mouth[moments < player[0]]
+    samples, rate = soundfile.read(speech, dtype="float32")
+    period = rate // 50
+    loudness = np.array([samples[k : k + period].std() for k in range(0, len(samples), period)])
+    envelope = np.clip(20 * np.log10(loudness + 1e-6) + 60, 0, 60)
+    grid = np.arange(player[0], min(moments[-1], player[0] + len(envelope) * 0.02 + 1.0), 0.02)
+    opening = np.interp(grid, moments, mouth)
+    scores = []
+    for lag in range(min(45, len(opening) - 50)):
+        part = opening[lag : lag + len(envelope)]
+        scores.append(np.corrcoef(part, envelope[: len(part)])[0, 1])
+    print(f"mouth in the browser against the sound: {max(scores):.2f}; quiet: {np.median(quiet):.0f}")
+    assert max(scores) >= 0.5
+    assert np.percentile(quiet, 99) < 20
