@@ -98,7 +98,7 @@ def visible_keypoints(points: FloatArray, picture: Picture, depth_per_dm: float)
     x, y = np.floor(points[:, 0]).astype(int), np.floor(points[:, 1]).astype(int)
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
-    radius = np.where(np.arange(len(points)) < 15, 1.1, 0.28) * depth_per_dm
+    radius = np.where(np.arange(len(points)) < 15, 1.5, 0.28) * depth_per_dm
     return inside & (picture.depth[y, x] > points[:, 2] - radius)
 
 

@@ -100,7 +100,8 @@ def generate(job: Job, processes: int = 1, minutes: float | None = None) -> floa
         raise ConfigError(f"{job.out} needs about {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
     start = time.monotonic()
     made = 0
-    with tqdm(total=job.count, initial=job.count - len(missing) * SAMPLES_PER_SHARD, unit="sample") as bar:
+    here = sum(int(row["samples"]) for row in done.values())
+    with tqdm(total=max(job.count, here), initial=here, unit="sample") as bar:
         if processes <= 1:
             for row in _make_shards(job, missing):
                 made += int(row["samples"])

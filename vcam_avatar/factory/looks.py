@@ -44,6 +44,7 @@ DEFAULTS: dict[str, Any] = {
     "amb": (0.25, 0.25, 0.3), "lcol": (1, 1, 1),
     "paint": 0.0, "gazeL": (0, 0, 1), "gazeR": (0, 0, 1), "irisR": 0.42, "freck": 0.0, "fold": 0.14,
     "stubble": 0.0, "beard": 0.0, "liner": 0.0, "lipgloss": 0.0, "makeup": 0.0, "texgain": 1.0,
+    "rimlight": 1.0,
     "teethdark": 1.0,
     "shadowneck": 0.55, "seed": 3.3, "window": 1, "hairlen": 6.0, "fringe": 7.8, "hairmode": 0, "pattern": 0,
     "garment": 0, "sleeve": 2.02, "g1": (0.3, 0.3, 0.3), "g2": (0.9, 0.9, 0.9), "g3": (0.2, 0.2, 0.2),
@@ -188,7 +189,7 @@ def sample_look(rng: np.random.Generator, style: str = "mixed", assets: AssetFol
         values["beard"] = float(rng.uniform(0.7, 0.95)) if 0.35 < facial < 0.52 else 0.0
     values["shadowneck"] = 0.55 if toon > 0.5 else 0.22
     if style == "flat":
-        values.update(amb=(0.8, 0.8, 0.8), shadowneck=0.25)
+        values.update(amb=(0.8, 0.8, 0.8), shadowneck=0.25, rimlight=0.3)
     gear = tuple(
         name
         for name, chance in (

@@ -34,7 +34,7 @@ uniform float browT; uniform float browA; uniform float browY; uniform float stu
 uniform float fringe; uniform float hairlen; uniform int hairmode; uniform int window; uniform float seed;
 uniform float shadowneck; uniform float teethdark; uniform float freck; uniform float fold; uniform float bodycut;
 uniform int skintex; uniform int hairtex; uniform int clothtex; uniform float texgain; uniform float liner;
-uniform float lipgloss; uniform float parts; uniform float makeup;
+uniform float lipgloss; uniform float rimlight; uniform float makeup;
 float h1(vec2 p){ return fract(sin(dot(p,vec2(127.1,311.7))+seed)*43758.5453); }
 float vnoise(vec2 p){ vec2 i=floor(p),f=fract(p); f=f*f*(3.-2.*f);
   return mix(mix(h1(i),h1(i+vec2(1,0)),f.x),mix(h1(i+vec2(0,1)),h1(i+vec2(1,1)),f.x),f.y); }
@@ -222,7 +222,7 @@ void main(){
   vec3 shc=alb*mix(vec3(.62,.52,.62),vec3(1.),amb); vec3 col=mix(shc,alb*lcol,ramp);
   if(real>0.&&m==0){ vec3 w=clamp((nl+vec3(.55,.35,.30))/vec3(1.55,1.35,1.30),0.,1.); w*=occl; vec3 cr=alb*(amb*.75+.12+lcol*w*(1.05-.35*amb)); col=mix(col,cr,real); }
   if(m==0) col=mix(col,col*vec3(1.06,.97,.95),(1.-ramp)*.5*toon);
-  float fr=pow(1.-max(dot(N,V),0.),3.); col+=rim*fr*.22*mix(.35,1.,toon)*lcol*smoothstep(-.2,.6,N.y+N.x*.4)*alb;
+  float fr=pow(1.-max(dot(N,V),0.),3.); col+=rimlight*rim*fr*.22*mix(.35,1.,toon)*lcol*smoothstep(-.2,.6,N.y+N.x*.4)*alb;
   vec3 H=normalize(L+V); col+=spec*pow(max(dot(N,H),0.),gloss);
   if(m==0) col+=real*(.08*pow(max(dot(N,H),0.),12.)+.06*pow(max(dot(N,H),0.),40.))*lcol;
   col=mix(col,vec3(1.),glow);
