@@ -19,7 +19,7 @@ from vcam_avatar.avatars.layers_fill import (
     fill_smooth,
     grow,
     guided,
-    largest_part,
+    large_parts,
     nearest_colour,
     polygon,
     smooth,
@@ -147,7 +147,7 @@ def build_layers(
     if sleeve_end > 0.78:
         # A foreshortened forearm hides its sleeve: one that reaches the elbow goes a little beyond it.
         sleeve_end = max(sleeve_end, 1.18)
-    made = {name: _arm_layers(scene, arm, skin, cuts[name][0], sleeve_end) for name, arm in arms.items()}
+    made = {name: _arm_layers(scene, arm, skin, sleeve_end) for name, arm in arms.items()}
     return Layers(Size(width, height), core, background, made["left"], made["right"])
 
 
@@ -277,7 +277,8 @@ def _core(scene: _Scene, arms: list[_Arm]) -> ByteArray:
     inner = _torso(scene, 0.06) & grow(person, 2)
     core = (person & ~region) | (inner & (person | region))
     core = np.asarray(cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0)
-    core = largest_part(core)
+    # A drawn head may float above its body; slivers of sleeves are smaller.
+    core = large_parts(core, 0.08)
     # A calm outline where arms were cut away, without slivers.
     calm = grow(grow(core, -0.035 * unit), 0.035 * unit)
     calm = np.asarray(blur(calm, 0.02 * unit) > 0.5)
@@ -376,16 +377,19 @@ def _skin(scene: _Scene, arms: list[_Arm]) -> dict[str, Any]:
     return {"skin": bright, "shadow": dark, "light": light}
 
 
-def _upper_arm(scene: _Scene, arm: _Arm, skin: dict[str, Any]) -> tuple[Strip, float]:
+def _upper_arm(
+    scene: _Scene, arm: _Arm, skin: dict[str, Any], sleeve_end: float | None = None
+) -> tuple[Strip, float]:
     return cut_upper_arm(
         scene.picture, scene.alpha, skin["skin"],
         shoulder=arm.shoulder, elbow=arm.elbow, wrist=arm.wrist, side=arm.side, radius=arm.radius,
         elbow_radius=arm.elbow_radius, length_px=arm.upper_px, lower=np.asarray(arm.lower),
-        seen=arm.upper_seen,
+        seen=arm.upper_seen, sleeve_end=sleeve_end,
     )  # fmt: skip
 
 
-def _arm_layers(scene: _Scene, arm: _Arm, skin: dict[str, Any], upper: Strip, sleeve_end: float) -> ArmLayers:
+def _arm_layers(scene: _Scene, arm: _Arm, skin: dict[str, Any], sleeve_end: float) -> ArmLayers:
+    upper, _ = _upper_arm(scene, arm, skin, sleeve_end)
     if sleeve_end < 0.85:
         upper = narrow_elbow(upper, min(arm.elbow_radius, 0.44 * arm.palm_px))
     if sleeve_end > 1.08:

@@ -40,12 +40,14 @@ def polygon(points: Any, shape: tuple[int, int]) -> Mask:
     return mask > 0
 
 
-def largest_part(mask: Mask) -> Mask:
-    """The largest connected part."""
+def large_parts(mask: Mask, share: float) -> Mask:
+    """The largest connected part and those of at least ``share`` of its size."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     if count <= 2:
         return mask
-    return np.asarray(labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    return np.asarray((areas >= share * areas.max())[labels])
 
 
 def fill_smooth(picture: FloatArray, valid: Mask) -> FloatArray:
