@@ -164,3 +164,20 @@ def test_a_changed_default_is_followed(lab, stage, speech):
     subprocess.run(["paplay", "--device=other", str(speech)], env=lab.env, timeout=30, check=True)
     assert opening(stage, start).max(initial=0) > 40
     assert stage.service.health.state is State.RUNNING
+
+
+def test_latency_measured_with_clicks_is_what_the_parts_add_up_to(lab):
+    from vcam_avatar.cli.latency import measure
+    from vcam_avatar.devices.microphone import MicrophoneSource
+
+    if lab.pulse is None or lab.pulse.poll() is not None:
+        lab.start_sound()
+    time.sleep(2)
+    stage = Stage()
+    stage.make_source = MicrophoneSource
+    figures = measure(stage.service._parts, 12, clicks=True)
+    clicks, parts = figures["clicks"], figures["estimate_ms"]
+    print("\n", clicks, parts)
+    assert clicks is not None
+    assert clicks["heard"] >= 0.8 * clicks["played"]
+    assert clicks["p50_ms"] < 150
