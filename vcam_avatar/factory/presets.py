@@ -260,12 +260,15 @@ def export_preset(who: Character, assets: AssetFolder, root: Path, renderer: Ren
         who.name,
     )
     folder = root / who.name
+    description, slot = "", 0
     if folder.is_dir():
-        if read_settings(folder / SETTINGS_FILE).source != SOURCE:
+        old = read_settings(folder / SETTINGS_FILE)
+        if old.source != SOURCE:
             raise ConfigError(f"{folder} is not a preset of the factory: it stays as it is")
+        description, slot = old.description, old.slot
         shutil.rmtree(folder)
     settings = AvatarSettings(
-        name=who.title, licence=LICENCE, source=SOURCE,
+        name=who.title, licence=LICENCE, source=SOURCE, description=description, slot=slot,
         background=BackgroundSettings(kind="picture", colour=who.background, picture="background.png"),
     )  # fmt: skip
     folder.mkdir(parents=True)
