@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from vcam_avatar.avatars.layers import Strip
-from vcam_avatar.avatars.layers_fill import Mask, blur, fill_smooth, smooth
+from vcam_avatar.avatars.layers_fill import Mask, blur, fill_smooth, grow, smooth
 from vcam_avatar.media import FloatArray
 
 _START, _END = -0.30, 1.22
@@ -27,6 +27,7 @@ def cut_upper_arm(
     length_px: float,
     lower: Mask,
     seen: bool,
+    sleeve_end: float | None = None,
 ) -> tuple[Strip, float]:
     """Straighten the upper arm out of the picture.
 
@@ -41,6 +42,7 @@ def cut_upper_arm(
         length_px: natural length of the upper arm.
         lower: where forearm and hand cover the picture.
         seen: False: the elbow is guessed; only the shoulder's surroundings are trusted.
+        sleeve_end: where the sleeve ends, when known; else it is read from the picture.
 
     Returns:
         The strip, and where the sleeve ends (0 to 1 on the upper arm, 1 to 2 on the forearm).
@@ -72,8 +74,9 @@ def cut_upper_arm(
     trusted = (person > 0.9) & ~hidden & (outward > -inner) & (outward < limit) & (t[:, None] < 1.02)
     if not seen:
         trusted &= t[:, None] < 0.5
-    sleeve_end = _sleeve_end(trusted, colour, skin_bgr, t, c, radius, picture, elbow, wrist)
-    filled = fill_smooth(colour, trusted) if trusted.sum() > 30 else colour
+    if sleeve_end is None:
+        sleeve_end = _sleeve_end(trusted, colour, skin_bgr, t, c, radius, picture, elbow, wrist)
+    trusted, filled = _materials(trusted, colour, skin_bgr, t, c, radius, width, sleeve_end)
     keep = blur(trusted, 1.2)[..., None]
     texture = np.where(trusted[..., None], colour * keep + filled * (1 - keep), filled)
     # A made-up inner side lies in the shade of the arm.
@@ -82,6 +85,39 @@ def cut_upper_arm(
     silhouette = _silhouette(person, outward, inner, limit, t, width, elbow_radius, seen_length, seen)
     image = np.concatenate([np.clip(texture, 0, 255), silhouette[..., None] * 255], -1)
     return Strip(np.rint(image).astype(np.uint8), _START, _END, half, length_px), sleeve_end
+
+
+def _materials(
+    trusted: Mask, colour: FloatArray, skin_bgr: FloatArray, t: FloatArray, c: FloatArray, radius: float,
+    width: FloatArray, sleeve_end: float,
+) -> tuple[Mask, FloatArray]:  # fmt: skip
+    """Sort out what is cloth and what is skin, and continue each where it belongs.
+
+    Returns:
+        The pixels that can be kept, and a filling for all others.
+    """
+    top = trusted & ((t > 0.05) & (t < 0.35))[:, None] & (np.abs(c)[None] < 0.6 * radius)
+    if int(top.sum()) <= 10:
+        return trusted, fill_smooth(colour, trusted) if int(trusted.sum()) > 30 else colour
+    hue = _hue(colour)
+    to_skin = np.linalg.norm(hue - _hue(skin_bgr), axis=-1)
+    to_cloth = np.linalg.norm(hue - _hue(np.median(colour[top], 0)), axis=-1)
+    if sleeve_end > 0.85:
+        # A hand beside the sleeve is not cloth.
+        kept = trusted & ~grow((to_skin < 0.8 * to_cloth) & (t > 0.4)[:, None], 3)
+        return kept, fill_smooth(colour, kept) if int(kept.sum()) > 30 else colour
+    if sleeve_end < 0.1:
+        return trusted, fill_smooth(colour, trusted)
+    below = np.broadcast_to((t > sleeve_end)[:, None], trusted.shape)
+    near_hem = np.abs(t - sleeve_end)[:, None] < 0.05
+    cloth = trusted & ~below & ((to_cloth < to_skin) | (t < 0.4)[:, None])
+    skin = trusted & below & (to_skin < to_cloth)
+    round_arm = 1.0 - 0.22 * np.clip(np.abs(c)[None] / np.maximum(width, 1), 0, 1.2) ** 2
+    made_up = skin_bgr[None, None] * round_arm[..., None]
+    bare = fill_smooth(colour, skin) if int(skin.sum()) > 0.08 * int(below.sum()) else made_up
+    sleeve = fill_smooth(colour, cloth) if int(cloth.sum()) > 30 else colour
+    kept = cloth | skin | (trusted & near_hem)
+    return kept, np.where(below[..., None], bare, sleeve).astype(np.float32)
 
 
 def _silhouette(
@@ -107,6 +143,13 @@ def _silhouette(
     return out
 
 
+def _hue(pixels: FloatArray) -> FloatArray:
+    """Colours where distances tell skin from cloth: hue first, brightness less."""
+    total = pixels.sum(-1, keepdims=True)
+    hue = np.log((pixels + 8) / (total + 24))
+    return np.asarray(np.concatenate([hue * 2.2, np.log(total + 30) * 0.55], -1), np.float32)
+
+
 def _sleeve_end(
     trusted: Mask, colour: FloatArray, skin_bgr: FloatArray, t: FloatArray, c: FloatArray, radius: float,
     picture: FloatArray, elbow: FloatArray, wrist: FloatArray,
@@ -118,19 +161,14 @@ def _sleeve_end(
         return 1.5
     cloth_bgr = np.median(colour[top], 0)
 
-    def place(pixels: FloatArray) -> FloatArray:
-        total = pixels.sum(-1, keepdims=True)
-        hue = np.log((pixels + 8) / (total + 24))
-        return np.concatenate([hue * 2.2, np.log(total + 30) * 0.55], -1)
-
-    skin, cloth = place(skin_bgr), place(cloth_bgr)
+    skin, cloth = _hue(skin_bgr), _hue(cloth_bgr)
     if float(np.linalg.norm(skin - cloth)) < 0.12:
         return 0.0
 
     def share_of_skin(pixels: FloatArray) -> float:
         if len(pixels) < 5:
             return float("nan")
-        where = place(pixels)
+        where = _hue(pixels)
         nearer = np.linalg.norm(where - skin, axis=1) < np.linalg.norm(where - cloth, axis=1)
         return float(nearer.mean())
 
