@@ -39,7 +39,7 @@ class _Deaf:
 
 
 @dataclass(frozen=True, slots=True)
-class TestFace:
+class HeldOutFace:
     """One person never trained on."""
 
     source: ByteArray
@@ -54,14 +54,14 @@ class TestFace:
     """uint8 ``(K, 160, 160)``: 255 inside the mouth."""
 
 
-def test_faces() -> list[TestFace]:
+def held_out_faces() -> list[HeldOutFace]:
     """The shipped held-out people."""
     faces = []
     with np.load(asset_path("held_out_faces.npz")) as stored:
         for n in range(len(stored["landmarks"])):
             pictures = [_decoded(stored[f"picture_{n}_{k}"]) for k in range(1 + stored["actions"].shape[1])]
             faces.append(
-                TestFace(
+                HeldOutFace(
                     pictures[0],
                     stored["landmarks"][n],
                     np.stack(pictures[1:]),
@@ -122,7 +122,7 @@ def ssim(a: ByteArray, b: ByteArray) -> float:
     return float(score.mean())
 
 
-def _b6(generator: NeuralFaceGenerator, faces: list[TestFace]) -> Result:
+def _b6(generator: NeuralFaceGenerator, faces: list[HeldOutFace]) -> Result:
     rows: list[list[float]] = []
     overlaps: list[float] = []
     mean_mouth = np.mean([mouth_of(t).astype(np.float32) for f in faces for t in f.targets], 0)
@@ -284,7 +284,7 @@ def measure(data: Path, quick: bool) -> dict[str, Result]:
         generator = face_generator()
     except AvatarError as exc:
         return {"B6": not_measured("SSIM", "SSIM >= 0.90", str(exc))}
-    results = {"B6": _b6(generator, test_faces()[: 8 if quick else None])}
+    results = {"B6": _b6(generator, held_out_faces()[: 8 if quick else None])}
     pictures = list(photos(data, 4 if quick else 20))
     if not pictures:
         why = f"no photo-real half bodies in {data}"

@@ -19,6 +19,7 @@ from vcam_avatar.media import (
     UnitFeatures,
     face_crop_matrix,
 )
+from vcam_avatar.stages.face_eyes import EYE_ACTIONS, Eye, draw_eyes, make_eyes
 from vcam_avatar.stages.face_mouth import MouthInterior, make_interior
 from vcam_avatar.stages.face_picture import (
     CROP_PX,
@@ -82,6 +83,8 @@ class PreparedFace:
     """float32 ``(80, 80, 6)``: the decoder's answer for ``rest``, taken off every answer."""
     rest_mouth: FloatArray
     """float32 ``(80, 80, 7)``: the same for the mouth's window."""
+    eyes: list[Eye]
+    """Lids and irises."""
     interior: MouthInterior
     """Teeth and tongue."""
     open_mouth: bool
@@ -175,6 +178,7 @@ class NeuralFaceGenerator:
             rest=rest,
             rest_whole=whole,
             rest_mouth=mouth,
+            eyes=make_eyes(landmarks, side),
             interior=make_interior(source, landmarks),
             open_mouth=lip_gap(landmarks) > CLOSED_GAP,
             mouth_gain=mouth_gain,
@@ -196,6 +200,7 @@ class NeuralFaceGenerator:
         wanted = self._wanted(prepared, expression)
         if not prepared.open_mouth and np.array_equal(wanted, prepared.rest):
             patch[..., :3] = prepared.source_bgr
+            draw_eyes(prepared.eyes, patch, expression)
             return FacePatch(patch)
         whole, mouth = self._maps(prepared.code, wanted)
         self._take_off_rest(prepared, whole, mouth)
@@ -213,6 +218,7 @@ class NeuralFaceGenerator:
             LIP_EDGE,
             patch,
         )
+        draw_eyes(prepared.eyes, patch, expression)
         return FacePatch(patch)
 
     def mouth_paint(self, prepared: PreparedFace, expression: Expression) -> FloatArray:
@@ -224,6 +230,7 @@ class NeuralFaceGenerator:
     def _wanted(self, prepared: PreparedFace, expression: Expression) -> Expression:
         wanted = np.array(expression, np.float32)
         wanted[_OPENING] *= prepared.mouth_gain
+        wanted[EYE_ACTIONS] = 0
         if not prepared.mouth_shown:
             wanted[_MOUTH] = 0
         else:

@@ -96,8 +96,8 @@ class FaceTrainer:
         code, own = self.encode(batch)
         whole, mouth = self.decode(code, batch.actions)
         terms, near = supervised_losses(batch, whole, mouth)
-        terms["own"] = 2 * F.mse_loss(own, batch.source_actions)
-        terms["speech"] = 0.02 * uniform_loss(self.guesser(code[3].float()))
+        terms["own"] = 20 * F.mse_loss(own, batch.source_actions)
+        terms["speech"] = 0.05 * uniform_loss(self.guesser(code[3].float()))
         # The same face with another's brows: what the brows do not reach must not swim.
         calm = (halved(batch.flow).abs().amax(1, keepdim=True) < 0.0005).float() * halved(batch.visible)
         terms["calm"] = 2 * temporal_loss(whole, torch.zeros_like(whole), calm)

@@ -86,7 +86,7 @@ def supervised_losses(batch: FaceBatch, whole: Tensor, mouth: Tensor) -> tuple[d
     known80 = 1 - F.max_pool2d(halved(batch.unsure), 3, 1, 1)
     sure80 = (visible80 > 0.99) & (inside80 < 0.01) & (known80 > 0.99)
     sure_near = (visible_near > 0.99) & (inside_near < 0.01)
-    eyes = 1 + 5 * (1 - known80)
+    eyes = 1 + 2 * (1 - known80)
     # Where things move matters most; the still background would drown it.
     moving = 1 + 6 * ((flow80.abs().amax(1, keepdim=True) > 0.004) & sure80).float()
     lips = 1 + 4 * _spread(inside_near)

@@ -60,7 +60,9 @@ class Encoder(nn.Module):
         self.out20 = nn.Sequential(_Conv(96 + 96, 96, 1, 1), nn.Conv2d(96, c20, 3, padding=1))
         self.out40 = nn.Conv2d(48 + c20, CHANNELS[1], 1)
         self.out80 = nn.Conv2d(c80 + CHANNELS[1], c80, 1)
-        self.expression = nn.Sequential(nn.Linear(128, 128), nn.LeakyReLU(0.1), nn.Linear(128, ACTIONS))
+        self.expression = nn.Sequential(
+            nn.Linear(128 + 48 * 16, 128), nn.LeakyReLU(0.1), nn.Linear(128, ACTIONS)
+        )
         nn.init.constant_(self.expression[2].bias, -3.0)
         self.appearance = nn.Sequential(nn.Linear(128, 64), nn.LeakyReLU(0.1), nn.Linear(64, APPEARANCE))
 
@@ -86,7 +88,9 @@ class Encoder(nn.Module):
         f40 = self.out40(torch.cat([x40, F.interpolate(f20, scale_factor=2.0, mode="nearest")], 1))
         f80 = self.out80(torch.cat([x80, F.interpolate(f40, scale_factor=2.0, mode="nearest")], 1))
         pooled = x5.mean((2, 3))
-        return f80, f40, f20, torch.tanh(self.appearance(pooled)), torch.sigmoid(self.expression(pooled))
+        lips = F.avg_pool2d(mouth_window(x40), 5).flatten(1)
+        own = torch.sigmoid(self.expression(torch.cat([pooled, lips], 1)))
+        return f80, f40, f20, torch.tanh(self.appearance(pooled)), own
 
 
 class _Styled(nn.Module):

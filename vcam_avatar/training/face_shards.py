@@ -1,6 +1,6 @@
 """The factory's face samples, unpacked into arrays for training."""
 
-import logging
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,9 @@ from vcam_avatar.factory.scene import sample_background
 from vcam_avatar.factory.shards import Sample, ShardFolder
 from vcam_avatar.factory.truth import PARTS
 from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.resources import asset_path
 from vcam_avatar.stages import face_picture
 from vcam_avatar.training.face_data import FaceSet
-
-_log = logging.getLogger(__name__)
 
 _INSIDE = [PARTS.index(name) for name in ("mouth_inside", "teeth", "tongue")]
 _EYEBALL = [PARTS.index(name) for name in ("eye_white", "iris")]
@@ -117,3 +116,33 @@ def _over(rgba: ByteArray, background_rgb: ByteArray) -> ByteArray:
     alpha = rgba[..., 3:].astype(np.float32) / 255
     mixed = rgba[..., :3] * alpha + background_rgb * (1 - alpha)
     return np.ascontiguousarray(np.rint(mixed).astype(np.uint8)[..., ::-1])
+
+
+def write_held_out(folder: Path, file: Path, people: int = 16, expressions: int = 3) -> None:
+    """Store people never trained on for the evaluation; see ``evaluation.face.held_out_faces``."""
+    faces = load_held_out(folder, people)
+    cut = slice(faces.margin_px, faces.pictures.shape[2] - faces.margin_px)
+    arrays: dict[str, Any] = {
+        "landmarks": faces.landmarks[:, 0],
+        "actions": faces.actions[:, 1 : 1 + expressions],
+        "inside": np.packbits(faces.inside[:, :expressions, cut, cut] > 127, axis=3),
+    }
+    for n in range(len(faces)):
+        for k in range(1 + expressions):
+            quality = [cv2.IMWRITE_WEBP_QUALITY, 90]
+            arrays[f"picture_{n}_{k}"] = cv2.imencode(".webp", faces.pictures[n, k, cut, cut], quality)[1]
+    np.savez_compressed(file, **arrays)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the held-out people for the evaluation."""
+    parser = argparse.ArgumentParser(description=write_held_out.__doc__)
+    parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=asset_path("README.md").with_name("held_out_faces.npz"))
+    args = parser.parse_args(argv)
+    write_held_out(args.faces, args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
