@@ -10,19 +10,22 @@ from vcam_avatar.training.pose_net import KINDS, PoseNet, PoseNetConfig  # noqa:
 
 pytestmark = pytest.mark.train
 TICKS = 40
+GIVEN = ("rows", "pose", "before", "plan", "next_plan", "unit", "next_unit", "rest")
 
 
 def small(kind: str = "transformer", **changes) -> PoseNet:
     torch.manual_seed(0)
     sizes = {
         "units": 5, "plan": 9, "components": 6, "audio_dim": 16, "dim": 24, "heads": 2, "layers": 2,
-        "audio_window": 8, "window": 12, "leaks": (5.0, 20.0),
+        "audio_window": 8, "window": 12, "leaks": (5.0, 20.0), "arm_components": 3, "unit_dim": 4,
     }  # fmt: skip
     net = PoseNet(PoseNetConfig(kind=kind, **{**sizes, **changes}))
     basis = torch.linalg.qr(torch.randn(114, 6))[0]
     net.pose_basis.copy_(basis)
     net.pose_back.copy_(basis.T)
+    net.arm_basis.copy_(torch.randn(114, 3) * 0.1)
     torch.nn.init.normal_(net.pose_head[-1].weight, std=0.2)
+    torch.nn.init.normal_(net.pose_skip.weight, std=0.2)
     return net.eval()
 
 
@@ -38,13 +41,16 @@ def inputs(net: PoseNet, ticks: int = TICKS, seed: int = 0) -> dict:
     before = torch.cat([coded[:, :1], coded[:, :-1]], 1)
     return {
         "rows": rand(1, ticks, 4, 40), "pose": coded, "before": before, "plan": rand(1, ticks, c.plan),
-        "next_plan": rand(1, ticks, c.plan), "rest": rand(1, c.components), "_pose": pose,
+        "next_plan": rand(1, ticks, c.plan),
+        "unit": torch.randint(0, 6, (1, ticks), generator=g),
+        "next_unit": torch.randint(0, 6, (1, ticks), generator=g), "rest": rand(1, c.components),
+        "_pose": pose,
     }  # fmt: skip
 
 
 def whole(net: PoseNet, given: dict):
     with torch.no_grad():
-        return net(*(given[k] for k in ("rows", "pose", "before", "plan", "next_plan", "rest")))
+        return net(*(given[k] for k in GIVEN))
 
 
 def stepwise(net: PoseNet, given: dict) -> torch.Tensor:
@@ -62,7 +68,10 @@ def stepwise(net: PoseNet, given: dict) -> torch.Tensor:
             pose, before = given["_pose"][0, k], given["_pose"][0, max(0, k - 1)]
             plan, following = given["plan"][0, k], given["next_plan"][0, k]
             chance = torch.tensor([-1e4])
-            got = net.step(given["rows"][0, k], pose, before, plan, plan, following, chance, rest, work)
+            units = given["unit"][:, k], given["next_unit"][:, k]
+            got = net.step(
+                given["rows"][0, k], pose, before, plan, plan, following, *units, chance, rest, work
+            )
             out.append(got[0])
             for name, (kind, shape) in shapes.items():
                 if kind == "ring":

@@ -11,6 +11,7 @@ from vcam_avatar.errors import ModelError  # noqa: E402
 from vcam_avatar.stages.pose_layout import ARMS, UPPER_BODY, rest_pose  # noqa: E402
 from vcam_avatar.training.dataset import Sample  # noqa: E402
 from vcam_avatar.training.pose_net import PoseNetConfig  # noqa: E402
+from vcam_avatar.training.pose_space import ARM_POINTS, fit_space  # noqa: E402
 from vcam_avatar.training.pose_train import (  # noqa: E402
     CHECKPOINT,
     Batches,
@@ -24,9 +25,11 @@ from vcam_avatar.training.pose_train import (  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 CONFIG = PoseNetConfig(
-    units=3, plan=5, components=8, audio_dim=16, audio_layers=1, dim=24, layers=1, heads=2, window=16,
+    units=3, plan=7, arm_components=2, unit_dim=4, components=8,
+    audio_dim=16, audio_layers=1, dim=24, layers=1, heads=2, window=16,
     audio_window=8,
 )  # fmt: skip
+ARM_SPACE = fit_space(np.random.default_rng(0).normal(0, 0.1, (40, 57, 2)).astype(np.float32), ARM_POINTS, 2)
 OPTIONS = TrainOptions(
     minutes=5, batch=4, ticks=32, truncation_points=16, evaluate_every=10, patience=2, least_gain=0.5
 )
@@ -47,7 +50,7 @@ def following(ticks: int, seed: int) -> Sample:
     event[::10] = True
     return Sample(
         f"f{seed}", seed % 2 == 0, rows, pose.astype(np.float32), pose[0, :, :2].astype(np.float32),
-        np.zeros((ticks, 5), np.float32), event, np.arange(ticks) // 10 % 3, loud[1:] > 0,
+        np.zeros((ticks, 7), np.float32), event, np.arange(ticks) // 10 % 3, loud[1:] > 0,
     )  # fmt: skip
 
 
@@ -58,12 +61,13 @@ def samples():
 
 def test_claim_4_labels_do_not_leak_through_the_truncation_point(samples):
     torch.manual_seed(0)
-    net = new_net(samples, CONFIG)
+    net = new_net(samples, CONFIG, ARM_SPACE)
     torch.nn.init.normal_(net.pose_head[-1].weight, std=0.1)
     batch = Batches(samples, net, OPTIONS).draw(np.random.default_rng(0), 0.5)
     rows = batch["rows"].clone().requires_grad_()
     pose = batch["pose"].clone().requires_grad_()
-    said = net(rows, pose, batch["before"], batch["plan"], batch["next_plan"], batch["rest"])
+    plans = (batch[name] for name in ("plan", "next_plan", "unit", "next_unit", "rest"))
+    said = net(rows, pose, batch["before"], *plans)
     cut = 11
     (said.pose[:, cut] - batch["label"][:, cut]).abs().mean().backward()
     for given in (rows, pose):
@@ -75,7 +79,7 @@ def test_claim_4_labels_do_not_leak_through_the_truncation_point(samples):
 
 
 def test_claim_4_only_truncation_points_are_labels(samples):
-    net = new_net(samples, CONFIG)
+    net = new_net(samples, CONFIG, ARM_SPACE)
     options = replace(OPTIONS, truncation_points=1)
     batch = Batches(samples, net, options).draw(np.random.default_rng(1), 0.5)
     assert (batch["cut"].sum(1) == 1).all()
@@ -87,14 +91,14 @@ def test_claim_4_only_truncation_points_are_labels(samples):
 
 def test_claim_4_trains_until_the_loss_stops_changing_and_resumes(samples, tmp_path):
     said: list[str] = []
-    best = train(samples[:3], samples[3:], tmp_path, CONFIG, OPTIONS, say=said.append)
+    best = train(samples[:3], samples[3:], tmp_path, CONFIG, OPTIONS, ARM_SPACE, say=said.append)
     assert best.is_file()
     assert "stopped changing" in said[-1]
     stopped = load_checkpoint(tmp_path / CHECKPOINT)
     assert stopped["spent_s"] < 120
     # Longer patience: better, from where it stood.
     longer = replace(OPTIONS, least_gain=0.05, patience=3)
-    train(samples[:3], samples[3:], tmp_path, CONFIG, longer, resume=True, say=said.append)
+    train(samples[:3], samples[3:], tmp_path, CONFIG, longer, ARM_SPACE, resume=True, say=said.append)
     resumed = load_checkpoint(tmp_path / CHECKPOINT)
     assert resumed["step"] > stopped["step"]
     assert resumed["best"] < stopped["best"]

@@ -16,12 +16,13 @@ from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray, UnitClock, UnitFeature
 from vcam_avatar.stages.features import HOP_SAMPLES, WINDOW_SAMPLES
 from vcam_avatar.stages.pose_idle import IdleMotion
 from vcam_avatar.stages.pose_layout import ARMS, HAND_POINTS, LAYOUTS, MID_HIP, layout_of, rest_pose
-from vcam_avatar.stages.pose_plan import MOTION_HZ, Planner, UnitTable
+from vcam_avatar.stages.pose_plan import MOTION_HZ, RESTING, Offer, Planner, UnitTable
 from vcam_avatar.stages.pose_retarget import limit_pose
+from vcam_avatar.stages.pose_voice import NoiseFloor
 
 ROWS_PER_TICK = 4
 _TICK_S = 1 / MOTION_HZ
-_EASE_TICKS = 16.0
+_EASE_TICKS = 12.0
 """How slowly the hands settle into the exact rest pose."""
 
 
@@ -81,6 +82,7 @@ class NeuralPosePredictor:
         self._pose, self._before = base, base
         self._unit_logits: FloatArray | None = None
         self._voice = 0.0
+        self._floor = NoiseFloor()
         self._ease = 1.0
         self._rows: list[FloatArray] = []
         # Poses with the time at which each is due; three make a curve.
@@ -120,11 +122,12 @@ class NeuralPosePredictor:
 
     def _tick(self, rows: FloatArray, ended_s: float) -> None:
         offer = self._planner.offer(self._pose, self._unit_logits, self._voice)
-        said = self._run(rows, self._planner.plan, offer.kept, offer.new, offer.chance)
+        said = self._run(rows, offer)
         self._advance(said)
         self.units_begun += self._planner.settle(offer, float(said["event"][0]))
         self._unit_logits = said["unit"]
-        self._voice = float(1 / (1 + np.exp(-np.clip(said["voice"][0], -30, 30))))
+        said_voice = float(1 / (1 + np.exp(-np.clip(said["voice"][0], -30, 30))))
+        self._voice = said_voice if self._floor.heard(rows) else 0.0
         self._before, self._pose = self._pose, limit_pose(said["next_pose"])
         target = 1.0 if self._planner.at_rest else 0.0
         self._ease += np.clip(target - self._ease, -3 / _EASE_TICKS, 1 / _EASE_TICKS)
@@ -138,14 +141,14 @@ class NeuralPosePredictor:
             self._track[0] = (ended_s, self._track[0][1])
         self._track.append((ended_s + _TICK_S, shown))
 
-    def _run(
-        self, rows: FloatArray, plan: FloatArray, kept: FloatArray, new: FloatArray, chance: float
-    ) -> dict[str, NDArray[Any]]:
-        """One tick of the network; the state is left as it is."""
+    def _run(self, rows: FloatArray, offer: Offer, plan: FloatArray | None = None) -> dict[str, NDArray[Any]]:
+        """One tick of the network; the state is left as it is. ``plan`` instead of the planner's."""
         ages = {n: np.where(age >= 0, age + 1, age) for n, age in self._ages.items()}
         feeds: dict[str, NDArray[Any]] = {
-            "rows": rows, "pose": self._pose, "before": self._before, "plan": plan,
-            "plan_kept": kept, "plan_new": new, "chance": np.array([chance], np.float32),
+            "rows": rows, "pose": self._pose, "before": self._before,
+            "plan": self._planner.plan if plan is None else plan, "plan_kept": offer.kept,
+            "plan_new": offer.new, "unit_now": self._planner.number(self._planner.unit),
+            "unit_new": self._planner.number(offer.unit), "chance": np.array([offer.chance], np.float32),
             "rest": self._rest, "heard": np.array([self._ticks], np.float32), **ages, **self._state,
         }  # fmt: skip
         return self._network.run({name: value for name, value in feeds.items() if name in self._inputs})
@@ -191,17 +194,18 @@ class NeuralPosePredictor:
         """
         self.reset(np.zeros(0, np.float32), 0)
         blank = np.zeros_like(self._planner.plan)
+        offer = Offer(blank, blank, RESTING, 0.0)
         out = []
         for k in range(len(real) - ahead):
             self._pose, self._before = real[k], real[max(0, k - 1)]
-            said = self._run(rows[k], blank, blank, blank, 0.0)
+            said = self._run(rows[k], offer, blank)
             self._advance(said)
             pose, before = limit_pose(said["next_pose"]), real[k]
             if ahead > 1:
                 kept = self._snapshot()
                 for step in range(1, ahead):
                     self._pose, self._before = pose, before
-                    said = self._run(rows[k + step], blank, blank, blank, 0.0)
+                    said = self._run(rows[k + step], offer, blank)
                     self._advance(said)
                     before, pose = pose, limit_pose(said["next_pose"])
                 self._state, self._ages, self._ticks = kept

@@ -18,7 +18,7 @@ from vcam_avatar.media import FloatArray
 MOTION_HZ = 25
 RESTING = -1
 """Number of the unit that leads to rest and stays there."""
-_QUIET_TICKS = 14
+_QUIET_TICKS = 10
 """After this long without a voice the hands go to rest whatever the network says."""
 _QUIET_TO_REST_TICKS = 5
 """Only after this long without a voice may they go to rest for the pause's sake."""
@@ -58,7 +58,9 @@ class UnitTable:
             "trunk_deviation": "trunk_deviation",
         }  # fmt: skip
         loaded = {name: unpacked(values[key]) for name, key in arrays.items()}
-        return cls(ticks=np.asarray(values["unit_ticks"], np.int64), **loaded)
+        ticks = values["unit_ticks"]
+        ticks = np.asarray(ticks) if isinstance(ticks, list) else unpacked(ticks)
+        return cls(ticks=ticks.astype(np.int64), **loaded)
 
     def arms(self, pose: FloatArray) -> FloatArray:
         """float32 ``(D,)`` of a pose ``(K, 2)``."""
@@ -94,6 +96,8 @@ class Offer:
     """Plan when nothing new begins."""
     new: FloatArray
     """Plan when it does."""
+    unit: int
+    """Unit when it does, ``RESTING`` or a number."""
     chance: float
     """Logit above which it does."""
 
@@ -118,6 +122,10 @@ class Planner:
         self.plan = self._plan(RESTING, 1.0, self._home)
         self.plan[1] = 1.5
 
+    def number(self, unit: int) -> NDArray[np.int64]:
+        """How the network numbers a unit, ``(1,)``: rest comes last."""
+        return np.array([len(self._table.ticks) if unit == RESTING else unit], np.int64)
+
     @property
     def resting(self) -> bool:
         """The hands are at rest or on their way there."""
@@ -125,8 +133,8 @@ class Planner:
 
     @property
     def at_rest(self) -> bool:
-        """The way to rest is over."""
-        return self.resting and self._age >= self._length
+        """The way to rest is nearly over."""
+        return self.resting and self._age >= 0.6 * self._length
 
     def _plan(self, unit: int, length: float, now: FloatArray) -> FloatArray:
         table = self._table
@@ -167,11 +175,11 @@ class Planner:
             chance = _NEVER
         self._next = RESTING if silent and not self.resting else self._draw(unit_logits)
         if self._next == RESTING:
-            self._next_length = float(self._rng.uniform(13, 21))
+            self._next_length = float(self._rng.uniform(12, 17))
         else:
             natural = float(table.ticks[self._next])
             self._next_length = float(np.clip(natural * self._rng.uniform(0.85, 1.25), 4, 45))
-        return Offer(kept, self._plan(self._next, self._next_length, table.arms(pose)), chance)
+        return Offer(kept, self._plan(self._next, self._next_length, table.arms(pose)), self._next, chance)
 
     def _draw(self, logits: FloatArray | None) -> int:
         if logits is None:
@@ -191,7 +199,7 @@ class Planner:
         if event <= offer.chance:
             self.plan = offer.kept
             return False
-        self.plan, self.unit = offer.new, self._next
+        self.plan, self.unit = offer.new, offer.unit
         self._length, self._age = self._next_length, 0
         if self.unit != RESTING:
             self._recent = [*self._recent[-(_RECENT - 1) :], self.unit]

@@ -36,6 +36,8 @@ from vcam_avatar.stages.pose_layout import (
 
 MAX_HEAD_SHIFT, MAX_TORSO_SHIFT, MAX_SHOULDER_SHIFT = 0.30, 0.25, 0.20
 """How far head, hips and each shoulder may leave their place relative to the neck, in shoulder widths."""
+MAX_DEFORMATION = 0.15
+"""How far single points of head and hips may leave what all of them do: a head that turns."""
 MAX_WRIST_BEND_RAD = 1.75
 """Greatest angle between forearm and palm in the picture, where both are seen at length."""
 MAX_CROSSING = 0.35
@@ -100,8 +102,8 @@ def limit_pose(pose: FloatArray) -> FloatArray:
         index = list(group)
         shift = xy[..., index, :] - neck[..., None, :] - rest[index]
         middle = shift.mean(-2, keepdims=True)
-        change = _shorten(middle, longest) - middle
-        xy[..., index, :] += change
+        own = _shorten(shift - middle, MAX_DEFORMATION)
+        xy[..., index, :] = neck[..., None, :] + rest[index] + _shorten(middle, longest) + own
     for shoulder in (RIGHT_SHOULDER, LEFT_SHOULDER):
         shift = xy[..., shoulder, :] - neck - rest[shoulder]
         xy[..., shoulder, :] += _shorten(shift, MAX_SHOULDER_SHIFT) - shift

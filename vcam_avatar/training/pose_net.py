@@ -14,6 +14,8 @@ from torch import nn
 
 KINDS = ("transformer", "gru", "lstm")
 ROWS_PER_TICK = 4
+LARGEST = 8.0
+"""Bound of pose coefficients, in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -286,8 +288,8 @@ class PoseNet(nn.Module):
         return (pose.flatten(-2) - self.pose_mean) @ self.pose_basis
 
     def decode_pose(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """Undo ``encode_pose``."""
-        flat = coefficients @ self.pose_back + self.pose_mean
+        """Undo ``encode_pose``; no coefficient beyond what people do, so that nothing can run away."""
+        flat = coefficients.clamp(-LARGEST, LARGEST) @ self.pose_back + self.pose_mean
         return flat.reshape(*flat.shape[:-1], self.config.keypoints, 2)
 
     def toward(self, pose: torch.Tensor, plan: torch.Tensor) -> torch.Tensor:
