@@ -79,7 +79,8 @@ class Avatar:
 
     def view(self, size: Size) -> FloatArray:
         """float32 ``(2, 3)``: picture pixels to pixels of a frame of ``size``, before mirroring."""
-        return view_matrix(self.keypoints, self.settings, size, self.cut_below, self.head_top_px)
+        own = self.has_background and self.settings.background.kind in ("keep", "blur")
+        return view_matrix(self.keypoints, self.settings, size, self.cut_below, self.head_top_px, own)
 
     @property
     def memory_bytes(self) -> int:

@@ -28,6 +28,7 @@ def view_matrix(
     size: Size,
     cut_below: bool,
     head_top_px: float | None = None,
+    own_background: bool = False,
 ) -> FloatArray:
     """Map picture pixels to frame pixels: uniform scale and shift.
 
@@ -40,6 +41,7 @@ def view_matrix(
         size: of the frame.
         cut_below: the person touches the picture's lower edge.
         head_top_px: upper edge of hair or hat in the picture; by default guessed from the face.
+        own_background: what is behind the person in the picture is shown too.
 
     Returns:
         float32 ``(2, 3)``.
@@ -52,7 +54,9 @@ def view_matrix(
         if cut_below:
             shift[1] = frame[1] - scale * picture[1]
     else:
-        scale, shift = _framed(keypoints, settings.framing, frame, picture, cut_below, head_top_px)
+        scale, shift = _framed(
+            keypoints, settings.framing, frame, picture, cut_below, head_top_px, own_background
+        )
     # The user's own scale and position come last.
     anchor = np.array([frame[0] / 2, frame[1] if cut_below else frame[1] / 2])
     shift = anchor + (shift - anchor) * settings.scale
@@ -69,6 +73,7 @@ def _framed(
     picture: _Pair,
     cut_below: bool,
     head_top_px: float | None,
+    own_background: bool,
 ) -> tuple[float, _Pair]:
     points, face = keypoints.points_px[:, :2].astype(float), keypoints.face_px.astype(float)
     eyes, mouth = face[36:48].mean(0), face[48:60].mean(0)
@@ -83,12 +88,13 @@ def _framed(
         bottom = min(bottom, float(picture[1]))
     scale = float(frame[1]) * (1 - _HEADROOM) / max(bottom - top, 1.0)
     shift = np.array([frame[0] / 2 - scale * neck[0], frame[1] * _HEADROOM - scale * top])
-    # Show the picture's own background rather than an invented one where the picture is large enough.
     spare = scale * picture - frame
-    if spare[0] >= 0:
+    if own_background and spare[0] >= 0:
+        # The picture's own background rather than an invented one where the picture is wide enough.
         shift[0] = np.clip(shift[0], -spare[0], 0)
-    if spare[1] >= 0:
-        shift[1] = np.clip(shift[1], -spare[1], 0)
-    elif cut_below:
-        shift[1] = -spare[1]
+    if top < 3 and spare[1] >= 0:
+        # Hair that the picture cuts off must not end below the frame's edge.
+        shift[1] = min(shift[1], 0.0)
+    if cut_below:
+        shift[1] = max(shift[1], -spare[1])
     return scale, shift
