@@ -24,7 +24,7 @@ class BackgroundSettings(_Strict):
     """What lies behind the avatar."""
 
     kind: BackgroundKind = "keep"
-    """``keep``: the picture's own; ``transparent``: alpha for sinks that carry it, else ``colour``."""
+    """``keep``: the picture's own; ``transparent``: the colour, for cameras carry no transparency."""
     colour: str = "#00B140"
     """``#RRGGBB``, used by ``colour`` and wherever nothing else can be shown."""
     picture: str = ""
