@@ -44,11 +44,12 @@ class Fitted:
 
 
 def fit_hands(
-    lift: HandLift, hand: Kinematics, points: FloatArray, elbow: FloatArray, mirror: bool, rounds: int = 250
-) -> Fitted:
+    lift: HandLift, hand: Kinematics, points: FloatArray, elbow: FloatArray, mirror: bool, rounds: int = 250,
+    video: bool = True,
+) -> Fitted:  # fmt: skip
     """Pose the mesh on tracked points ``(T, 21, 2)`` in pixels, NaN where nothing was found.
 
-    ``elbow`` ``(T, 2)`` gives the forearm's direction.
+    ``elbow`` ``(T, 2)`` gives the forearm's direction, NaN: unknown. ``video``: neighbours look alike.
     """
     good = np.nonzero(np.isfinite(points).all((1, 2)))[0]
     xy = points[good].astype(np.float32)
@@ -79,8 +80,8 @@ def fit_hands(
         _, _, seen = pose()
         loss = (seen - target).abs().mean() * 10 + ((bend - start_angles) ** 2).mean() * 0.3
         loss = loss + (scale**2).mean() * 0.5 + (shift**2).mean() * 3
-        # Neighbouring frames look alike.
-        loss = loss + ((bend[1:] - bend[:-1]) ** 2).mean() * 0.3 + ((scale[1:] - scale[:-1]) ** 2).mean()
+        if video:
+            loss = loss + ((bend[1:] - bend[:-1]) ** 2).mean() * 0.3 + ((scale[1:] - scale[:-1]) ** 2).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
