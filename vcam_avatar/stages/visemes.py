@@ -64,7 +64,7 @@ SHAPES: dict[str, dict[str, float]] = {
         "mouthSmile": 0.22,
     },
     "O": {"jawOpen": 0.42, "mouthFunnel": 0.6, "mouthPucker": 0.35},
-    "U": {"jawOpen": 0.16, "mouthPucker": 0.75, "mouthFunnel": 0.35},
+    "U": {"jawOpen": 0.13, "mouthPucker": 0.8, "mouthFunnel": 0.25},
 }
 """Viseme -> face actions at full, natural strength. A name without a side stands for both sides."""
 
