@@ -20,13 +20,13 @@ _ARCH_MM = 26.0
 _UPPER_MM = ((8.6, 10.0), (6.6, 8.8), (7.6, 9.8), (7.0, 8.4), (7.0, 8.0))
 _LOWER_MM = ((5.4, 8.8), (6.0, 9.0), (6.9, 9.8), (7.0, 8.6), (7.0, 8.2))
 """Width and height of a half jaw's teeth from the middle outwards."""
-_UPPER_EDGE_MM, _LOWER_EDGE_MM = 1.6, 0.3
+_UPPER_EDGE_MM, _LOWER_EDGE_MM = 3.2, 2.2
 """Where the edges of the incisors lie below the closed lips' line, jaw shut."""
-_JAW_DROP = 0.105
+_JAW_DROP = 0.112
 """How far the lower teeth go down when the jaw opens fully, in crop sides."""
 _TOOTH = np.array([196, 216, 226], np.float32)
 _GUM = np.array([104, 96, 168], np.float32)
-_TONGUE = np.array([98, 92, 172], np.float32)
+_TONGUE = np.array([108, 102, 186], np.float32)
 _DARK = np.array([22, 17, 42], np.float32)
 """BGR in the light of a skin of grey level ``_SKIN_LEVEL``."""
 _SKIN_LEVEL = 165.0
@@ -89,9 +89,9 @@ class MouthInterior:
         reach = max(3, round(7 * _MM * 2 * cells) | 1)
         light = cv2.blur(paint, (reach, reach))
         # Lips throw their shadow down: the upper edge is darker than the lower one.
-        light = np.minimum(light, np.roll(cv2.blur(paint, (reach, 3)), max(1, reach // 3), 0))
+        light = np.minimum(light, np.roll(cv2.blur(paint, (reach, 3)), max(1, reach // 5), 0))
         shade = cv2.resize(np.clip((light - 0.25) / 0.6, 0, 1), (side, side), interpolation=cv2.INTER_LINEAR)
-        picture *= (0.35 + 0.65 * shade)[..., None]
+        picture *= (0.42 + 0.58 * shade)[..., None]
         return np.asarray(np.clip(picture + 0.5, 0, 255), np.uint8)
 
 
@@ -112,15 +112,15 @@ def make_interior(source_bgr: ByteArray, landmarks: FloatArray) -> MouthInterior
     down = np.array([-across[1], across[0]])
     line = corners + across * float((middle - corners) @ across) * 1.3
     gap = float(np.linalg.norm(landmarks[61:64].mean(0) - landmarks[65:68].mean(0)))
-    line = line + down * min(0.0, float((landmarks[61:64].mean(0) - line) @ down) + 0.2 * gap)
+    line = line + down * min(0.0, float((landmarks[61:64].mean(0) - line) @ down) + 0.4 * gap)
     size = float(np.clip(0.5 + 0.5 * width / 0.185, 0.8, 1.2))
     light, tint = _light_of(source_bgr, landmarks)
     frame = _Frame(side, np.asarray(line), np.asarray(across), size)
     upper = _teeth(frame, _UPPER_MM, _UPPER_EDGE_MM, -1.0)
     lower = _teeth(frame, _LOWER_MM, _LOWER_EDGE_MM, 1.0)
     colours = light * tint
-    for layer in (upper, lower):
-        layer[..., :3] *= colours
+    upper[..., :3] *= colours
+    lower[..., :3] *= colours * np.float32(0.86)  # deeper in the mouth
     tongue = _tongue(frame)
     tongue[..., :3] *= colours
     return MouthInterior(
@@ -189,12 +189,12 @@ def _teeth(
 
 def _tongue(frame: _Frame) -> FloatArray:
     right, below = frame.millimetres()
-    x, y = right / 19.0, (below - 9.5) / 11.0
+    x, y = right / 19.0, (below - 10.0) / 12.5
     radius = np.sqrt(x**2 + y**2)
     alpha = np.clip((1 - radius) * 12, 0, 1)
     alpha = np.maximum(alpha, ((below > 13) & (np.abs(right) < 19)).astype(np.float32))
     furrow = 1 - 0.16 * np.exp(-((right / 1.6) ** 2))
-    height = np.clip(1.05 - 0.55 * np.clip(radius, 0, 1) ** 2, 0, 1)
+    height = np.clip(1.0 - 0.45 * np.clip(radius, 0, 1) ** 3, 0, 1)
     return frame.reduced((_TONGUE * (furrow * height)[..., None]).astype(np.float32), alpha)
 
 
