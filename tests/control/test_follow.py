@@ -23,6 +23,7 @@ class FakeObs:
         self.name = "Main"
         self.known_kinds = ["v4l2_input", "color_source"]
         self.listed = []
+        self.sends = False
 
     def version(self):
         return "29"
@@ -71,6 +72,9 @@ class FakeObs:
 
     def hotkeys(self):
         return []
+
+    def own_camera_active(self):
+        return self.sends
 
 
 @pytest.fixture
@@ -245,3 +249,14 @@ def test_an_obs_without_camera_sources_is_said(obs):
     obs.known_kinds = ["color_source"]
     with pytest.raises(ControlError, match="no camera source"):
         add_camera_source(obs, None, "Avatar Cam")
+
+
+def test_obs_own_camera_is_watched(obs):
+    told = []
+    follower = Follower(Dispatcher(FakeShow()), Rules(), own_camera=told.append)
+    obs.sends = True
+    follower.connected(obs)
+    follower.event(Event("own-camera", {"active": False}), obs)
+    follower.event(Event("own-camera", {"active": True}), obs)
+    follower.lost()
+    assert told == [True, False, True, False]

@@ -261,3 +261,14 @@ def test_the_command_line_gets_a_remedy():
     gone.close()
     with pytest.raises(ControlError, match="Enable WebSocket server"):
         obs_link.connect(Address("127.0.0.1", gone.port, None, "test"))
+
+
+def test_the_state_of_obs_own_camera_arrives(log_text):
+    told = []
+    obs = FakeObs()
+    bed = Bed(obs.port, own_camera=told.append)
+    eventually(lambda: told == [False])
+    obs.emit("VirtualcamStateChanged", outputActive=True, outputState="OBS_WEBSOCKET_OUTPUT_STARTED")
+    eventually(lambda: told == [False, True])
+    bed.link.stop()
+    obs.close()

@@ -174,6 +174,6 @@ def test_autostart_texts_are_well_formed():
 def test_usage_is_measured():
     usage = Usage()
     sum(i * i for i in range(300_000))
-    assert 0.05 < usage.cores() < 4
+    assert 0 < usage.cores() < 4
     memory = memory_mb()
     assert memory is None or 10 < memory < 4000

@@ -18,7 +18,7 @@ from vcam_avatar.daemon.health import State
 from vcam_avatar.errors import ControlError, DeviceError
 
 PERIOD_S = 0.02
-LONGEST_GAP_S = 0.6
+LONGEST_GAP_S = 1.5
 """Generous: the tests share a busy machine; without the service's care a gap lasts for ever."""
 
 
@@ -117,7 +117,7 @@ def test_a_slow_pipeline_repeats_frames_for_the_camera(stage):
 
 
 def test_stages_that_fail_hold_the_last_frame(stage):
-    stage.stages.face.fails_at = set(range(10**6))
+    stage.stages.face.fails_at = range(10**6)
     eventually(lambda: stage.service.report()["held_frames"] > 3)
     assert stage.gap_s() < LONGEST_GAP_S
 
@@ -203,3 +203,13 @@ def test_no_thread_is_left(stage):
     stage.service.close()
     names = {"frames", "sound", "camera", "control", "heartbeat", "obs-link"}
     eventually(lambda: not [t for t in threading.enumerate() if t.name in names])
+
+
+def test_obs_own_camera_in_our_device_is_a_trouble(stage):
+    stage.service._obs_camera(True)
+    assert stage.service.health.state is State.RUNNING  # two devices: beside each other
+    stage.camera.shared_with_obs = True
+    stage.service._obs_camera(True)
+    assert "stop it in OBS" in str(stage.service.health)
+    stage.service._obs_camera(False)
+    assert stage.service.health.state is State.RUNNING

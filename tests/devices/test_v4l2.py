@@ -131,6 +131,17 @@ def test_our_device_opens_again_and_again(kernel):
     assert kernel.repaired == []
 
 
+def test_a_device_that_obs_would_take_too_is_recognised(kernel, sysfs):
+    sink = VirtualCameraSink()
+    sink.open(SIZE, 25)
+    assert not sink.shared_with_obs
+    sink.close()
+    (sysfs / "devices/virtual/video4linux/video8/name").unlink()
+    sink.open(SIZE, 25)
+    assert sink.shared_with_obs
+    sink.close()
+
+
 def test_a_stuck_device_is_repaired(kernel):
     kernel.stuck = True
     sink = VirtualCameraSink(CAMERA_LABEL)

@@ -38,7 +38,7 @@ _VENDOR = re.compile(r"avatar-cam(-\d+)?")
 _QUEUE_LENGTH = 1000
 
 _Subs = obsws_python.Subs
-_SUBSCRIPTIONS = _Subs.GENERAL | _Subs.CONFIG | _Subs.SCENES | _Subs.INPUTS | _Subs.VENDORS
+_SUBSCRIPTIONS = _Subs.GENERAL | _Subs.CONFIG | _Subs.SCENES | _Subs.INPUTS | _Subs.OUTPUTS | _Subs.VENDORS
 
 # It logs the password at INFO and a traceback for every refusal.
 _library_log = logging.getLogger("obsws_python")
@@ -122,6 +122,12 @@ class ObsClient:
 
     def hotkeys(self) -> list[str]:
         return [str(h) for h in self._ask("GetHotkeyList")["hotkeys"]]
+
+    def own_camera_active(self) -> bool:
+        try:
+            return bool(self._ask("GetVirtualCamStatus")["outputActive"])
+        except ControlError:
+            return False  # this OBS has none
 
     def _ask(self, request: str, **data: Any) -> dict[str, Any]:
         try:
@@ -339,6 +345,9 @@ def _callbacks(events: "queue.Queue[Event | None]") -> Sequence[Callable[[Any], 
         offset = getattr(event, "input_audio_sync_offset", 0)
         put("offset", {"input": getattr(event, "input_name", ""), "offset_ms": offset})
 
+    def on_virtualcam_state_changed(event: Any) -> None:
+        put("own-camera", {"active": getattr(event, "output_active", False)})
+
     def on_current_scene_collection_changing(_: Any) -> None:
         put("collection-changing")
 
@@ -354,6 +363,7 @@ def _callbacks(events: "queue.Queue[Event | None]") -> Sequence[Callable[[Any], 
         on_current_program_scene_changed,
         on_input_mute_state_changed,
         on_input_audio_sync_offset_changed,
+        on_virtualcam_state_changed,
         on_current_scene_collection_changing,
         on_current_scene_collection_changed,
         on_exit_started,

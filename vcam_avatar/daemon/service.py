@@ -367,6 +367,17 @@ class AvatarService:
         if self._follower is not None:
             self._follower.camera_opened()
 
+    def _obs_camera(self, active: bool) -> None:
+        """OBS's own virtual camera takes the lowest loopback device, even while we send to it."""
+        shared = getattr(self._parts.camera, "shared_with_obs", False)
+        if active and shared:
+            self.health.trouble(
+                "OBS's own camera",
+                "it sends into our device as well: stop it in OBS, and run  vcam-avatar camera install",
+            )
+        else:
+            self.health.well("OBS's own camera")
+
     def _start_link(self) -> None:
         obs = self._config.obs
         self._follower = Follower(
@@ -374,6 +385,7 @@ class AvatarService:
             Rules(obs.microphone, dict(obs.scenes)),
             offset_ms=self._offset_ms,
             camera=lambda: self.camera_device,
+            own_camera=self._obs_camera,
             memory=_state_folder() / "obs-sync-offsets.json",
         )
         self._link = ObsLink(self._follower, lambda: find_address(obs.host or "127.0.0.1", obs.port or None))

@@ -52,6 +52,12 @@ class VirtualCameraSink(_CheckedSink):
         """The name of the opened device, None when closed."""
         return None if self._camera is None else str(self._camera.device)
 
+    @property
+    def shared_with_obs(self) -> bool:
+        """Whether OBS's own virtual camera would write into the opened device as well."""
+        cameras = v4l2.loopback_cameras() if sys.platform.startswith("linux") else []
+        return bool(cameras) and cameras[0].path == self.name
+
     def open(self, size: Size, fps: float) -> None:
         """Take the device.
 

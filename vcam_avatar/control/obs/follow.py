@@ -77,6 +77,7 @@ class Obs(Protocol):
     def remove_input(self, name: str) -> None: ...
     def collection(self) -> str: ...
     def hotkeys(self) -> Sequence[str]: ...
+    def own_camera_active(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Event:
     """Something that happened in OBS."""
 
     kind: str
-    """hotkey, scene, mute, offset, collection-changing, collection-changed or exit."""
+    """hotkey, scene, mute, offset, own-camera, collection-changing, collection-changed or exit."""
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -108,6 +109,7 @@ class Follower:
         *,
         offset_ms: Callable[[], float | None] = lambda: None,
         camera: Callable[[], str | None] = lambda: None,
+        own_camera: Callable[[bool], None] = lambda active: None,
         memory: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -115,6 +117,7 @@ class Follower:
         Args:
             offset_ms: how much later than its sound a frame comes; None: leave OBS's offsets alone.
             camera: the device our frames go to, as OBS names it; None before the first frame.
+            own_camera: told whether OBS's own virtual camera sends.
             memory: file that remembers the offsets OBS had before us, so that they come back even
                 after a crash.
         """
@@ -122,6 +125,7 @@ class Follower:
         self._rules = rules
         self._offset_ms = offset_ms
         self._camera = camera
+        self._own_camera = own_camera
         self._clock = clock
         self._memory = OffsetMemory(memory)
         self._muted: dict[str, bool] = {}
@@ -134,6 +138,7 @@ class Follower:
         """OBS is there: take over its state and bring its side in order."""
         self._poked = None
         self._take_over(obs)
+        self._own_camera(obs.own_camera_active())
         if self._first:
             self._first = False
             self._follow_scene(obs.current_scene())
@@ -142,12 +147,15 @@ class Follower:
         """OBS is gone: nobody there mutes any more."""
         self._muted = {}
         self._tell_mute()
+        self._own_camera(False)
 
     def event(self, event: Event, obs: Obs) -> None:
         """Something happened in OBS."""
         data = event.data
         if event.kind == "hotkey":
             self._hotkey(data)
+        elif event.kind == "own-camera":
+            self._own_camera(bool(data["active"]))
         elif event.kind == "collection-changing":
             self._ignore_until = float("inf")
         elif event.kind == "collection-changed":
