@@ -15,6 +15,8 @@ _HEAD_ABOVE_EYES = 2.2
 """Eyes to the top of the hair, in eye-mouth distances."""
 _SHOWN_BELOW_NECK = {"head": 0.25, "bust": 0.8, "half_body": 1.4}
 """What of the person is shown below the neck point, in shoulder widths."""
+_SHOWN_ACROSS = {"head": 1.5, "bust": 2.0, "half_body": 2.4}
+"""Least of the person's width that is shown, in shoulder widths: upright frames show more below."""
 
 
 def even_size(width_px: int, height_px: int) -> Size:
@@ -87,6 +89,7 @@ def _framed(
     if cut_below:
         bottom = min(bottom, float(picture[1]))
     scale = float(frame[1]) * (1 - _HEADROOM) / max(bottom - top, 1.0)
+    scale = min(scale, float(frame[0]) / (_SHOWN_ACROSS[framing] * width))
     shift = np.array([frame[0] / 2 - scale * neck[0], frame[1] * _HEADROOM - scale * top])
     spare = scale * picture - frame
     if own_background and spare[0] >= 0:
