@@ -178,7 +178,7 @@ class NeuralFaceGenerator:
             rest=rest,
             rest_whole=whole,
             rest_mouth=mouth,
-            eyes=make_eyes(landmarks, side),
+            eyes=make_eyes(source, landmarks),
             interior=make_interior(source, landmarks),
             open_mouth=lip_gap(landmarks) > CLOSED_GAP,
             mouth_gain=mouth_gain,

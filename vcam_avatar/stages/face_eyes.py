@@ -17,9 +17,14 @@ _SKIN_SHARE = 0.62
 """How much of the way from lid to brow the lid's skin may be taken from."""
 _GAZE_REACH = 0.27
 """How far a full look moves the iris, in eye widths."""
+_LASHES = 0.07
+"""Height of the thinnest lashes, in eye widths."""
+_LASH_DARKNESS = 0.75
+"""What is darker than this share of the lid's skin belongs to the lashes."""
 _MARGIN = 0.35
 """What is kept around an eye, in eye widths."""
 
+_GREY = np.array([0.11, 0.59, 0.30])
 _BLINK = {side: FACE_ACTIONS.index(f"eyeBlink{side}") for side in ("Left", "Right")}
 _SQUINT = {side: FACE_ACTIONS.index(f"eyeSquint{side}") for side in ("Left", "Right")}
 _LOOK = {
@@ -49,6 +54,8 @@ class Eye:
     """float32 ``(w,)``: row of the lower lid's edge."""
     fold: FloatArray
     """float32 ``(w,)``: row above which the lid's skin stays."""
+    lashes: FloatArray
+    """float32 ``(w,)``: height of the strip above the lid's edge that is moved, not stretched."""
     reach: FloatArray
     """float32 ``(w,)``: 1 along the eye, 0 beyond its corners."""
     ball: FloatArray
@@ -74,11 +81,11 @@ class Eye:
         if blink > 0.01:
             gap = np.maximum(self.lower - self.upper, 0.0)
             edge = self.upper + blink * 0.97 * gap * self.reach
-            # From fold to edge the lid's skin is stretched down over the eye.
-            stretch = np.maximum(edge - self.fold, 1e-3)
-            inside = np.clip((self.y - self.fold) / stretch, 0, 1)
-            lid = self.fold + inside * (self.upper - self.fold)
-            from_y = np.where(self.y <= edge, np.where(self.y <= self.fold, self.y, lid), self.y)
+            # The lashes go down as they are; from fold to lashes the lid's skin is stretched.
+            lashes, skin = edge - self.lashes, np.maximum(self.upper - self.lashes - self.fold, 1e-3)
+            inside = np.clip((self.y - self.fold) / np.maximum(lashes - self.fold, 1e-3), 0, 1)
+            lid = np.where(self.y > lashes, self.y - (edge - self.upper), self.fold + inside * skin)
+            from_y = np.where((self.y <= edge) & (self.y > self.fold), lid, self.y)
             moved = _read(seen, self.x, from_y.astype(np.float32))
             # The edge is the lashes': half a pixel of softness between lid and eye.
             share = np.clip(edge - self.y + 0.5, 0, 1)[..., None] * self.reach[None, :, None]
@@ -92,19 +99,26 @@ def _read(picture: ByteArray, x: FloatArray, y: FloatArray) -> ByteArray:
     return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def make_eyes(landmarks: FloatArray, side_px: int) -> list[Eye]:
-    """The two eyes of a face, from ``(68, 2)`` landmarks in the unit crop, for a patch of ``side_px``."""
+def make_eyes(source_bgr: ByteArray, landmarks: FloatArray) -> list[Eye]:
+    """The two eyes of a face.
+
+    Args:
+        source_bgr: uint8 ``(S, S, 3)``: the unit face crop.
+        landmarks: float ``(68, 2)`` in the unit crop.
+    """
+    side_px = len(source_bgr)
     eyes = []
     for side, points, brow in (("Right", RIGHT_EYE, _RIGHT_BROW), ("Left", LEFT_EYE, _LEFT_BROW)):
-        eye = _make_eye(side, landmarks[points] * side_px - 0.5, landmarks[brow] * side_px - 0.5, side_px)
+        eye = _make_eye(side, landmarks[points] * side_px - 0.5, landmarks[brow] * side_px - 0.5, source_bgr)
         if eye is not None:
             eyes.append(eye)
     return eyes
 
 
-def _make_eye(side: str, points: FloatArray, brow: FloatArray, side_px: int) -> Eye | None:
+def _make_eye(side: str, points: FloatArray, brow: FloatArray, source_bgr: ByteArray) -> Eye | None:
     points = points[np.argsort(points[:, 0])] if points[0, 0] > points[3, 0] else points
     left_corner, right_corner = points[0], points[3]
+    side_px = len(source_bgr)
     wide = float(right_corner[0] - left_corner[0])
     if wide < 6:
         return None
@@ -119,8 +133,12 @@ def _make_eye(side: str, points: FloatArray, brow: FloatArray, side_px: int) -> 
     lower = _curve(points[[0, 5, 4, 3]], columns)
     gap = float(np.max(lower - upper))
     # Lid skin comes from below the brow, and from not much more than the eye is high.
-    room = max((float(upper.min()) - brow_row) * _SKIN_SHARE, 0.25 * wide * 0.5)
-    fold = upper - min(room, 1.1 * max(gap, 0.2 * wide))
+    room = max((float(upper.min()) - brow_row) * _SKIN_SHARE, 0.16 * wide)
+    lashes = _lash_heights(source_bgr, columns, upper, wide, room / _SKIN_SHARE * 0.7)
+    room = min(room, 1.1 * max(gap, 0.2 * wide))
+    # Some clean skin above the lashes, but nothing of the brow.
+    fold = np.maximum(upper - np.maximum(room, lashes + 0.12 * wide), brow_row + 0.05 * wide)
+    fold = np.minimum(fold, upper - lashes - 1.0)
     t = (columns - left_corner[0]) / wide
     reach = np.clip(np.minimum(t + 0.06, 1.06 - t) / 0.12, 0, 1)
     x, y = np.meshgrid(columns, np.arange(y0, y1, dtype=np.float32))
@@ -139,10 +157,30 @@ def _make_eye(side: str, points: FloatArray, brow: FloatArray, side_px: int) -> 
         upper=(upper - y0).astype(np.float32),
         lower=(lower - y0).astype(np.float32),
         fold=(fold - y0).astype(np.float32),
+        lashes=lashes.astype(np.float32),
         reach=(reach * reach * (3 - 2 * reach)).astype(np.float32),
         ball=np.asarray(ball, np.float32),
         width=wide,
     )
+
+
+def _lash_heights(
+    source_bgr: ByteArray, columns: FloatArray, upper: FloatArray, wide: float, room: float
+) -> FloatArray:
+    """How far painted or drawn lashes reach above the lid's edge, column by column, in pixels."""
+    last = len(source_bgr) - 1
+    offsets = np.arange(0.0, max(room, 3.0))
+    rows = np.clip(upper[None] - offsets[:, None], 0, last).astype(int)
+    level = source_bgr[rows, np.clip(columns, 0, last).astype(int)] @ _GREY
+    dark = level < _LASH_DARKNESS * np.percentile(level, 85, axis=0)
+    # The first run of skin two pixels high ends the lashes.
+    skin = ~dark & ~np.roll(dark, -1, 0)
+    skin[-1] = True
+    heights = np.where(dark[:2].any(0), np.argmax(skin, 0) + 1.5, 0.0)
+    heights = np.clip(heights, _LASHES * wide, max(_LASHES * wide, 0.8 * room))
+    reach = max(3, round(0.12 * wide) | 1)
+    grown = cv2.dilate(heights.astype(np.float32)[None], np.ones((1, reach), np.uint8))
+    return np.asarray(cv2.GaussianBlur(grown, (0, 0), reach / 3)[0], np.float32)
 
 
 def _curve(points: FloatArray, columns: FloatArray) -> FloatArray:
