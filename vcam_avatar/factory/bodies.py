@@ -154,7 +154,7 @@ def clip_sample(renderer: Renderer, seed: int, index: int, style: str, assets: A
     rng = np.random.default_rng([seed, index, 3])
     shot = BodyShot(rng, style, assets)
     load_person(renderer, shot.person)
-    keys = [shot.first, sample_pose(rng, shot.person), sample_pose(rng, shot.person)]
+    keys = [shot.first, sample_pose(rng, shot.person)]
     faces = [sample_face(rng, shot.gaze) for _ in range(CLIP_FRAMES // 2 + 1)]
     pictures: dict[str, ByteArray] = {}
     points, marks, actions, parts = [], [], [], []

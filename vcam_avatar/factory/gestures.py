@@ -159,7 +159,7 @@ def _is_clear(person: Person, pose: BodyPose) -> bool:
         p = hands[side] - head
         if (np.linalg.norm(p, axis=1) < 1.5).any():
             return False
-        if ((np.abs(p[:, 0]) < 1.0) & (p[:, 1] > -1.0) & (p[:, 1] < 1.2) & (p[:, 2] > 0)).any():
+        if ((np.abs(p[:, 0]) < 1.4) & (p[:, 1] > -1.15) & (p[:, 1] < 1.4) & (p[:, 2] > 0)).any():
             return False
         inside = (np.abs(hands[side][:, 0]) < 1.5) & (hands[side][:, 1] < 5.2) & (hands[side][:, 1] > -0.5)
         front = 1.35 * np.sqrt(np.clip(1 - (hands[side][:, 0] / 1.8) ** 2, 0, 1)) + 0.25

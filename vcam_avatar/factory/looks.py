@@ -157,7 +157,7 @@ def sample_look(rng: np.random.Generator, style: str = "mixed", assets: AssetFol
     hair, hair_texture, hair_mode = _choose_hair(rng, assets, female, race[0] > 0.5, style)
     garment = int(rng.choice([TSHIRT, VNECK, TURTLENECK, HOODIE, BLAZER, TSHIRT, HOODIE]))
     outfit = None
-    if style in ("photo", "semi") and rng.random() < 0.45:
+    if style in ("photo", "semi") and rng.random() < 0.35:
         names = [n for n in assets.outfits() if n.startswith("female" if female else "male")]
         if names:
             outfit = str(rng.choice(names))

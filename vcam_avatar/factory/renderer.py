@@ -68,6 +68,18 @@ def crop_projection(matrix: FloatArray, width: int, height: int, crop: FloatArra
     return (warp @ matrix).astype(np.float32)
 
 
+_TILE = 16
+
+
+def _tile_corners(tiles: tuple[int, int], size: tuple[int, int]) -> FloatArray:
+    """Two triangles per tile in clip coordinates: float32 ``(rows, columns, 6, 2)``; row 0 is the lowest."""
+    row, column = np.mgrid[0 : tiles[0], 0 : tiles[1]]
+    corner = np.array([(0, 0), (1, 0), (0, 1), (0, 1), (1, 0), (1, 1)])
+    place = (np.stack([column, row], 2)[:, :, None] + corner) * _TILE
+    clip: FloatArray = (np.minimum(place, size) / np.array(size) * 2 - 1).astype(np.float32)
+    return clip
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """What one rendering gives; all arrays are ``(H, W, ...)``."""
@@ -103,10 +115,14 @@ class Renderer:
         except Exception as exc:  # moderngl/glcontext raise bare Exception when libEGL is absent
             raise DeviceError(f"no headless OpenGL: apt install {EGL_PACKAGES} ({exc})") from exc
         program = self.context.program
-        self._geometry = program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.GEOMETRY_FRAGMENT)
-        self._shade = program(vertex_shader=shaders.SHADE_VERTEX, fragment_shader=shaders.SHADE_FRAGMENT)
-        corners = self.context.buffer(np.array([-1, -1, 3, -1, -1, 3], "f4").tobytes())
-        self._fullscreen = self.context.vertex_array(self._shade, [(corners, "2f", "p")])
+        self._geometry = [
+            program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.geometry_fragment(group))
+            for group in range(1, shaders.GROUPS + 1)
+        ]
+        self._shade = [
+            program(vertex_shader=shaders.SHADE_VERTEX, fragment_shader=shaders.shade_fragment(group))
+            for group in range(1, shaders.GROUPS + 1)
+        ]
         self._textures: dict[tuple[Path, int], Any] = {}
         self._blank = self.context.texture((1, 1), 4, b"\xff\xff\xff\xff")
         self._bound: dict[str, Any] = {}
@@ -129,13 +145,17 @@ class Renderer:
             texture.filter = (self._gl.NEAREST, self._gl.NEAREST)
         self._g = g
         self._depth = ctx.depth_texture(size)
+        tiles = (-(-size[1] // _TILE), -(-size[0] // _TILE))
+        self._quads = ctx.buffer(reserve=tiles[0] * tiles[1] * 48, dynamic=True)
+        self._shading = [ctx.vertex_array(p, [(self._quads, "2f", "p")]) for p in self._shade]
+        self._corners = _tile_corners(tiles, size)
         self._geometry_target = ctx.framebuffer(g, self._depth)
         self._shade_target = ctx.framebuffer([self._colour, self._aux])
         self._flow = ctx.texture(size, 4, dtype="f4")
         self._flow_target = ctx.framebuffer([*g, self._flow], self._depth)
         self._targets = [
             self._geometry_target, self._shade_target, self._flow_target, self._colour, self._aux, *g,
-            self._depth, self._flow,
+            self._depth, self._flow, self._quads, *self._shading,
         ]  # fmt: skip
 
     def load(
@@ -160,15 +180,25 @@ class Renderer:
         fixed = np.concatenate([canonical, extra, material[:, None], uv], 1).astype("f4")
         self._moving = ctx.buffer(reserve=count * 36, dynamic=True)
         static = ctx.buffer(np.ascontiguousarray(fixed).tobytes())
-        index = ctx.buffer(np.ascontiguousarray(faces, np.int32).tobytes())
-        lines = ctx.buffer(np.ascontiguousarray(line_faces, np.int32).tobytes())
         layout = [
             (self._moving, "3f 3f 3f", "pos", "nrm", "src"),
             (static, "3f 4f 1f 2f", "can", "ext", "mat", "uv"),
         ]
-        self._solid = ctx.vertex_array(self._geometry, layout, index, 4)
-        self._lines = ctx.vertex_array(self._geometry, layout, lines, 4)
-        self._mesh = [self._solid, self._lines, self._moving, static, index, lines]
+        self._mesh = [self._moving, static]
+
+        def split(triangles: IntArray) -> list[Any]:
+            """One vertex array per group of materials that occurs."""
+            group = shaders.GROUP_OF[material[triangles[:, 0]].astype(np.int64) + 1]
+            arrays = []
+            for number, program in enumerate(self._geometry, 1):
+                mine = triangles[group == number]
+                if len(mine):
+                    index = ctx.buffer(np.ascontiguousarray(mine, np.int32).tobytes())
+                    arrays.append(ctx.vertex_array(program, layout, index, 4, skip_errors=True))
+                    self._mesh += [arrays[-1], index]
+            return arrays
+
+        self._solid, self._lines = split(faces), split(line_faces)
         self._bound = {k: self._texture(f) for k, f in textures.items() if f is not None}
 
     def _texture(self, file: Path, limit_px: int = 1024) -> Any:
@@ -192,7 +222,7 @@ class Renderer:
         return self._textures[key]
 
     def _put(self, values: Mapping[str, Any]) -> None:
-        for program in (self._geometry, self._shade):
+        for program in (*self._geometry, *self._shade):
             for name, value in values.items():
                 if name in program:
                     program[name] = tuple(np.ravel(value).tolist()) if np.ndim(value) else value
@@ -240,23 +270,50 @@ class Renderer:
         )
         for slot, kind in enumerate(("skin", "hair", "cloth"), 4):
             self._bound.get(kind, self._blank).use(slot)
-            self._geometry[f"s{kind}"] = slot
+            for program in self._geometry:
+                if f"s{kind}" in program:
+                    program[f"s{kind}"] = slot
         ctx.disable(gl.CULL_FACE)
-        self._solid.render()
+        for array in self._solid:
+            array.render()
         if outline_px > 0:
             self._put({"outline": outline_px * 2 / self.height, "isline": 1})
             ctx.enable(gl.CULL_FACE)
             ctx.cull_face = "front"
-            self._lines.render()
+            for array in self._lines:
+                array.render()
             ctx.disable(gl.CULL_FACE)
-        self._shade_target.use()
         ctx.disable(gl.DEPTH_TEST)
         self._put({"viewdir": view})
-        for slot, name in enumerate(("ga", "gb", "ge", "gt")):
-            self._g[slot].use(slot)
-            self._shade[name] = slot
-        self._fullscreen.render()
+        self._colour_in()
         return self._read(source is not None)
+
+    def _colour_in(self) -> None:
+        """Second pass: each group of materials by its own program, only over the tiles where it occurs.
+
+        Software renderers run every branch of a shader for every pixel; this way they do not.
+        """
+        s = self.samples
+        height, width = self.height * s, self.width * s
+        kind = np.frombuffer(self._g[0].read(), np.float16).reshape(height, width, 4)[..., 3]
+        group = shaders.GROUP_OF[np.rint(kind).astype(np.uint8)]
+        rows, columns = self._corners.shape[:2]
+        padded = np.zeros((rows * _TILE, columns * _TILE), np.uint8)
+        padded[:height, :width] = group
+        tiles = padded.reshape(rows, _TILE, columns, _TILE)
+        self._shade_target.use()
+        self._shade_target.clear(0, 0, 0, 0)
+        for number, (program, array) in enumerate(zip(self._shade, self._shading, strict=True), 1):
+            present = (tiles == number).any((1, 3))
+            if not present.any():
+                continue
+            for slot, name in enumerate(("ga", "gb", "ge", "gt")):
+                self._g[slot].use(slot)
+                if name in program:
+                    program[name] = slot
+            quads = self._corners[present].reshape(-1, 2)
+            self._quads.write(quads.tobytes())
+            array.render(vertices=len(quads))
 
     def _read(self, with_flow: bool) -> Picture:
         s = self.samples

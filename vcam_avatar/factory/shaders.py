@@ -6,6 +6,16 @@ texture colour, and throws away what is cut off (sleeves, hair length, covered s
 colours every sample once. All patterns are functions of the canonical position, so they ride on the body.
 """
 
+import numpy as np
+
+GROUPS = 4
+"""Groups of materials that are coloured by one program: skin, hair, cloth, the rest."""
+_BY_MATERIAL = (1, 4, 4, 4, 4, 2, 3, 4, 3, 4, 3, 4, 4)
+GROUP_OF = np.zeros(256, np.uint8)
+"""Group by the number in the geometry buffer: material + 1, and 20 more on contour lines."""
+GROUP_OF[1 : len(_BY_MATERIAL) + 1] = _BY_MATERIAL
+GROUP_OF[21 : len(_BY_MATERIAL) + 21] = _BY_MATERIAL
+
 VERTEX = """#version 330
 uniform mat4 MVP; uniform mat4 SMVP; uniform float outline; uniform float aspect;
 in vec3 pos; in vec3 nrm; in vec3 src; in vec3 can; in vec4 ext; in float mat; in vec2 uv;
@@ -35,7 +45,7 @@ uniform float fringe; uniform float hairlen; uniform int hairmode; uniform int w
 uniform float shadowneck; uniform float teethdark; uniform float freck; uniform float fold; uniform float bodycut;
 uniform int skintex; uniform int hairtex; uniform int clothtex; uniform float texgain; uniform float liner;
 uniform float lipgloss; uniform float rimlight; uniform float makeup;
-float h1(vec2 p){ return fract(sin(dot(p,vec2(127.1,311.7))+seed)*43758.5453); }
+float h1(vec2 p){ vec3 q=fract(vec3(p.xyx)*.1031+seed*.0713); q+=dot(q,q.yzx+33.33); return fract((q.x+q.y)*q.z); }
 float vnoise(vec2 p){ vec2 i=floor(p),f=fract(p); f=f*f*(3.-2.*f);
   return mix(mix(h1(i),h1(i+vec2(1,0)),f.x),mix(h1(i+vec2(0,1)),h1(i+vec2(1,1)),f.x),f.y); }
 float fbm(vec2 p){ return .5*vnoise(p)+.3*vnoise(p*2.1+7.)+.2*vnoise(p*4.3+3.); }
@@ -65,8 +75,9 @@ bool inface(vec3 c){
   return length(q)<1.+w; }
 """
 
-GEOMETRY_FRAGMENT = (
+_GEOMETRY = (
     """#version 330
+#define GROUP %d
 in vec3 vn; in vec3 vc; in vec4 ve; flat in float vm; in vec3 vp; in vec2 vt; in vec4 vs;
 layout(location=0) out vec4 a; layout(location=1) out vec4 b; layout(location=2) out vec4 e;
 layout(location=3) out vec4 tx; layout(location=4) out vec4 fl;
@@ -81,19 +92,27 @@ void main(){
   if(limb? (ve.y<armcut.x||ve.y>armcut.y||armcut.z*c.x<0.): armcut.x>0.) discard;
   if(isline==0&&m==0&&!gl_FrontFacing) discard;
   if(isline==0&&m==6&&!gl_FrontFacing&&c.y<5.) discard;
-  if(m==0&&garment>0&&garm(c,ve.y)>(ve.y>.3? .4: .12)) discard;
+#if GROUP==1
+  if(garment>0&&garm(c,ve.y)>(ve.y>.3? .4: .12)) discard;
+#elif GROUP==3
   if(m==6&&garm(c,ve.y)<0.) discard;
+#elif GROUP==4
   if(m==4&&ve.x>.5) discard;
+#endif
   if(isline==1&&(m==1||m==2||m==3||m==7||m==12)) discard;
-  if(m==5&&hairmode==1){
+#if GROUP==2
+  if(hairmode==1){
     float ang=atan(c.x,c.z); float lk=abs(fract(ang*2.6+.13*vnoise(vec2(ang*3.,1.)))-.5)*2.;
     float f=fringe-.10*lk-.35*smoothstep(.35,1.1,abs(ang));
     float y0=mix(hairlen-.25*lk,f,smoothstep(1.12,.98,abs(ang))*step(.2,c.z));
     if(c.y<y0) discard; }
-  if(m==5&&window>0&&inface(c)) discard;
-  if(m==0&&skintex==1) t=vec4(texture(sskin,vt).rgb,1.);
+  if(window>0&&inface(c)) discard;
+  if(hairtex==1){ t=texture(shair,vt); if(t.a<(isline==1? .7:.42)) discard; t.a=1.; }
+#elif GROUP==1
+  if(skintex==1) t=vec4(texture(sskin,vt).rgb,1.);
+#elif GROUP==3
   if(m==8&&clothtex==1&&ve.z<.5&&ve.w>.5){ t=texture(scloth,vt); if(t.a<.45) discard; t.a=1.; }
-  if(m==5&&hairtex==1){ t=texture(shair,vt); if(t.a<(isline==1? .7:.42)) discard; t.a=1.; }
+#endif
   vec3 N=normalize(vn); if(dot(N,eyepos-vp)<0.&&isline==0) N=-N;
   a=vec4(N,float(m+(isline==1?20:0)+1)); b=vec4(c,ve.y); e=vec4(ve.xz,ve.w,vt.x); if(m==1) e=ve; if(m==5) e=vec4(vt,ve.zw);
   tx=t; fl=vec4(vs.xyz/vs.w,1.); }"""
@@ -101,8 +120,9 @@ void main(){
 
 SHADE_VERTEX = "#version 330\nin vec2 p; void main(){ gl_Position=vec4(p,0,1); }"
 
-SHADE_FRAGMENT = (
+_SHADE = (
     """#version 330
+#define GROUP %d
 uniform sampler2D ga; uniform sampler2D gb; uniform sampler2D ge; uniform sampler2D gt; uniform vec3 viewdir;
 layout(location=0) out vec4 o; layout(location=1) out vec4 aux;
 """
@@ -110,14 +130,16 @@ layout(location=0) out vec4 o; layout(location=1) out vec4 aux;
     + """
 void main(){
   ivec2 ij=ivec2(gl_FragCoord.xy); vec4 A=texelFetch(ga,ij,0);
-  if(A.w<.5){ o=vec4(0); aux=vec4(0); return; }
   vec4 B=texelFetch(gb,ij,0), E=texelFetch(ge,ij,0), T=texelFetch(gt,ij,0);
   int m=int(A.w+.5)-1; bool line=m>=20; if(line) m-=20;
+  int group=m<0? 0: m==0? 1: m==5? 2: (m==6||m==8||m==10)? 3: 4;
+  if(group!=GROUP) discard;
   vec3 c=B.xyz; float arm=B.w; vec3 N=normalize(A.xyz); vec3 V=viewdir; float ax=abs(c.x);
   if(paint>0.&&!line){ vec2 q=gl_FragCoord.xy*.045; N=normalize(N+paint*vec3(fbm(q)-.5,fbm(q+31.)-.5,0.)); }
   vec3 alb=vec3(.8); float spec=0.; float glow=0.; float rim=1.; float nosh=0.; float pid=1.; float gloss=30.;
   float real=1.-toon;
-  if(m==0){ // skin
+#if GROUP==1
+  {
     pid= c.y>5.9? 1.: 2.; if(arm>=1.93) pid=14.; else if(arm>0.) pid=13.;
     alb=skintex==1? clamp(T.rgb*texgain*skin,0.,1.): skin;
     float soft=skintex==1? .35:1.;
@@ -152,7 +174,8 @@ void main(){
       alb*=1.-liner*.8*exp(-pow((length((vec2(ax,c.y)-vec2(.325,7.27))*vec2(1.,1.55))-.155)/.016,2.))*step(.75,c.z)*smoothstep(7.27,7.31,c.y);
     }
   }
-  else if(m==1){ // eyeball: E.xyz rest direction, E.w side
+#elif GROUP==4
+  if(m==1){ // eyeball: E.xyz rest direction, E.w side
     pid=5.; vec3 gz=normalize(E.w>0.? gazeL:gazeR); vec3 d=normalize(E.xyz); float r=acos(clamp(dot(d,gz),-1.,1.))/irisR;
     vec3 white=mix(vec3(.985,.98,.975),vec3(.90,.87,.85),real);
     alb=white*mix(1.,mix(.80,.55,real),smoothstep(.10,.42,d.y)*.9)*mix(1.,.8,real*smoothstep(.3,.75,abs(d.x)));
@@ -171,13 +194,19 @@ void main(){
   else if(m==4){ pid=11.; alb=mix(vec3(.07,.05,.05),hairc*.3,.3); nosh=1.; rim=0.; }
   else if(m==7){ pid=7.; alb=mix(vec3(.36,.11,.13),vec3(.20,.05,.06),real)*teethdark*mix(.45,1.,smoothstep(.7,1.3,c.z)); nosh=.85; rim=0.;
     if(c.z>1.36){ alb=mix(alb,lip*.8,.8); pid=3.; } }
-  else if(m==5){ // hair: E.xy texture coordinates
+  else if(m==9){ pid=16.; alb=acc; spec=.35; gloss=50.; }
+  else if(m==11){ pid=16.; alb=E.x>.5? acc2: acc; spec=.25; gloss=40.; }
+  else if(m==12){ pid=16.; alb=vec3(.85,.93,1.); nosh=1.; }
+#elif GROUP==2
+  { // hair: E.xy texture coordinates
     pid=4.; float ang=atan(c.x,c.z); float st=fbm(vec2(E.x*26.,E.y*1.5)); if(hairmode==1) st=fbm(vec2(ang*22.,c.y*.6));
     alb=mix(hairc*.80,hairc*1.06,smoothstep(.35,.65,st));
     if(hairtex==1){ float lum=dot(T.rgb,vec3(.35,.45,.2))*texgain; alb=mix(hairc*.35,hairc*1.35,clamp(lum,0.,1.2)); }
     vec3 H=normalize(V+L); vec3 tan_=normalize(cross(N,cross(vec3(0,1,0),N))); float sh=sqrt(max(0.,1.-pow(dot(tan_,H),2.)));
     float band=mix(smoothstep(.955,.985,sh+.05*(st-.5)),.5*pow(sh,60.)*(.5+st),real); alb=mix(alb,hairh,band*.55*smoothstep(6.3,6.9,c.y)); }
-  else if(m==6||m==8){ // cloth
+#elif GROUP==3
+  if(m==10){ pid=10.; alb=g2; }
+  else { // cloth
     pid=10.; if(arm>0.) pid=15.; float g=m==8? 1.: garm(c,arm); alb=g1;
     float ay=arm>0.? arm*3.: c.x;
     if(pattern==1) alb=mix(g1,g2,smoothstep(.47,.5,fract(c.y*1.9))*smoothstep(1.,.97,fract(c.y*1.9)));
@@ -202,30 +231,45 @@ void main(){
     if(m==6&&(garment==1||garment==2||garment==4||garment==6)){ if(g<.11) alb=g3; if(abs(g-.125)<.014) alb*=.75; }
     if(m==8){ alb=E.y>.5? g1*.62: g1; if(E.z>.5){ int q=int(E.z+.5)-1; alb=q==0?g1:(q==1?g2:(q==2?g3:g2*.8)); if(clothtex==1) alb=T.rgb; } }
     if(real>.3&&clothtex==0) alb*=.94+.12*vnoise(c.xy*60.); }
-  else if(m==9){ pid=16.; alb=acc; spec=.35; gloss=50.; }
-  else if(m==10){ pid=10.; alb=g2; }
-  else if(m==11){ pid=16.; alb=E.x>.5? acc2: acc; spec=.25; gloss=40.; }
-  else if(m==12){ pid=16.; alb=vec3(.85,.93,1.); nosh=1.; }
-  if((m==6||m==8)&&!line){
+#endif
+#if GROUP==3
+  if(m!=10&&!line){
     vec2 q=arm>0.? vec2(arm*2.6,c.z*.5+c.y*.3): vec2(c.x*.55-.25*c.y*sign(c.x),c.y*.9+.45*ax); float e=.08;
     float f0=vnoise(q*1.7),fx=vnoise((q+vec2(e,0))*1.7),fy=vnoise((q+vec2(0,e))*1.7); N=normalize(N+vec3(f0-fx,f0-fy,0.)*fold/e); }
+#endif
   aux=vec4(c,pid);
   if(line){ o=vec4(alb*.28,1); return; }
   float nl=dot(N,L);
   float rt=smoothstep(.02,.10,nl)*.75+.25*smoothstep(.55,.65,nl); float rr=clamp(nl*.5+.5,0.,1.); rr*=rr;
   float occl=1.;
-  if(m==0){
+#if GROUP==1
+  {
     float ns=smoothstep(6.05,5.9,c.y+(c.z-1.0)*.35)*smoothstep(5.0,5.45,c.y+.3*ax); occl*=1.-shadowneck*ns*step(ax,1.0)*step(c.y,6.3);
     if(hairmode>0&&c.y>6.5){ float fs=smoothstep(fringe-.28,fringe-.05,c.y)*step(.3,c.z); occl*=1.-.45*fs*step(float(hairmode),1.); }
     if(c.y>6.3) occl*=1.-real*.25*exp(-pow(length((vec2(ax,c.y)-vec2(.17,7.22))*vec2(1.,.8))/.12,2.)); }
+#endif
   float ramp=mix(mix(rr,rt,toon)*occl,1.,nosh);
   vec3 shc=alb*mix(vec3(.62,.52,.62),vec3(1.),amb); vec3 col=mix(shc,alb*lcol,ramp);
-  if(real>0.&&m==0){ vec3 w=clamp((nl+vec3(.55,.35,.30))/vec3(1.55,1.35,1.30),0.,1.); w*=occl; vec3 cr=alb*(amb*.75+.12+lcol*w*(1.05-.35*amb)); col=mix(col,cr,real); }
-  if(m==0) col=mix(col,col*vec3(1.06,.97,.95),(1.-ramp)*.5*toon);
+#if GROUP==1
+  if(real>0.){ vec3 w=clamp((nl+vec3(.55,.35,.30))/vec3(1.55,1.35,1.30),0.,1.); w*=occl; vec3 cr=alb*(amb*.72+.07+lcol*w*(1.-.72*amb)); col=mix(col,cr,real); }
+  col=mix(col,col*vec3(1.06,.97,.95),(1.-ramp)*.5*toon);
+#endif
   float fr=pow(1.-max(dot(N,V),0.),3.); col+=rimlight*rim*fr*.22*mix(.35,1.,toon)*lcol*smoothstep(-.2,.6,N.y+N.x*.4)*alb;
   vec3 H=normalize(L+V); col+=spec*pow(max(dot(N,H),0.),gloss);
-  if(m==0) col+=real*(.08*pow(max(dot(N,H),0.),12.)+.06*pow(max(dot(N,H),0.),40.))*lcol;
+#if GROUP==1
+  col+=real*(.045*pow(max(dot(N,H),0.),12.)+.05*pow(max(dot(N,H),0.),40.))*lcol*(1.-.5*amb);
+#endif
   col=mix(col,vec3(1.),glow);
   o=vec4(clamp(col,0.,1.),1.);
 }"""
 )
+
+
+def geometry_fragment(group: int) -> str:
+    """The first pass for one group of materials, 1 to ``GROUPS``."""
+    return _GEOMETRY.replace("%d", str(group), 1)
+
+
+def shade_fragment(group: int) -> str:
+    """The second pass for one group of materials, 1 to ``GROUPS``."""
+    return _SHADE.replace("%d", str(group), 1)
