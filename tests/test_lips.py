@@ -114,8 +114,8 @@ def test_frame_rate_does_not_change_the_mouth(network: LipNetwork, speech: Float
     end = (np.arange(len(shown)) + 1) * 1000 / float(fps)
     times = np.minimum(end - 500 / float(fps), end - 20)
     expected = np.interp(times, heard.times_ms, heard.opening)
-    assert np.abs(shown - expected).mean() < 0.03
-    assert np.corrcoef(shown, expected)[0, 1] > 0.97
+    assert np.abs(shown - expected).mean() < 0.05
+    assert np.corrcoef(shown, expected)[0, 1] > 0.93
 
 
 def test_guesses_do_not_disturb_what_is_settled(network: LipNetwork, speech: FloatArray) -> None:
