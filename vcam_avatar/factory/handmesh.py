@@ -118,8 +118,8 @@ def build_hand_mesh(model: HumanModel, skins: list[Path]) -> dict[str, Any]:
         columns[:, 0] += model.weights[:, model.bone[f"{name}.L"]]
     for name in ("wrist", *(f"metacarpal{i}" for i in range(1, 5))):
         columns[:, 1] += model.weights[:, model.bone[f"{name}.L"]]
-    for index, name in enumerate(BONES[2:], 2):
-        columns[:, index] = model.weights[:, model.bone[f"{name}.L"]]
+    for column, name in enumerate(BONES[2:], 2):
+        columns[:, column] = model.weights[:, model.bone[f"{name}.L"]]
     faces, texture = model.faces["body"]
     chosen = np.asarray((columns.sum(1)[faces] > 0.5).all(1))
     faces, texture = faces[chosen], texture[chosen]
@@ -135,7 +135,7 @@ def build_hand_mesh(model: HumanModel, skins: list[Path]) -> dict[str, Any]:
         ],
         1,
     )
-    outside = ((texel < 0) | (texel > 1)).any(1)
+    outside = np.asarray(((texel < 0) | (texel > 1)).any(1))
     texel = np.where(outside[:, None], -1, texel * ATLAS_PX).astype(np.float32)
     joints = np.stack([bone["lowerarm01"], wrist, *(bone[name] for name in BONES[2:])])
     tips = []
