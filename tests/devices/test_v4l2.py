@@ -151,6 +151,29 @@ def test_a_stuck_device_is_repaired(kernel):
     sink.close()
 
 
+def test_a_device_that_another_program_sends_to_is_not_repaired(kernel, monkeypatch):
+    kernel.stuck = True
+    monkeypatch.setattr(v4l2, "writers_of", lambda path: [(77, "obs")])
+    with pytest.raises(DeviceError, match=r"busy: obs \(77\) sends to it.*close that one"):
+        VirtualCameraSink().open(SIZE, 25)
+    assert kernel.repaired == []
+
+
+def test_senders_are_told_from_viewers(tmp_path):
+    device = tmp_path / "video9"
+    device.touch()
+    for pid, name, maps in (
+        (41, "viewer", f"7f00-7f01 rw-s 00000000 00:05 9 {device}\n"),
+        (42, "sender", ""),
+    ):
+        (tmp_path / f"{pid}/fd").mkdir(parents=True)
+        (tmp_path / f"{pid}/fd/5").symlink_to(device)
+        (tmp_path / f"{pid}/comm").write_text(name + "\n")
+        (tmp_path / f"{pid}/maps").write_text(maps)
+    assert sorted(v4l2.users_of(str(device), tmp_path)) == [(41, "viewer"), (42, "sender")]
+    assert v4l2.writers_of(str(device), tmp_path) == [(42, "sender")]
+
+
 def test_a_newer_module_is_left_alone(kernel, sysfs):
     (sysfs / "module/v4l2loopback/version").write_text("0.15.0\n")
     VirtualCameraSink().open(SIZE, 25)

@@ -99,7 +99,9 @@ class Lab:
     """The private desktop. Use as a context manager."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="vcam-e2e-", dir="/var/tmp"))
+        self.folder = folder or Path(
+            tempfile.mkdtemp(prefix="vcam-e2e-", dir=os.environ.get("TMPDIR", "/var/tmp"))
+        )
         self._owns_folder = folder is None
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "home").mkdir(exist_ok=True)
@@ -278,9 +280,21 @@ class Lab:
         )
 
     def ctl(self, *arguments: str, check: bool = True) -> Any:
-        """Run ``vcam-avatar ctl --json`` and return its answer."""
-        out = self.run(sys.executable, "-m", "vcam_avatar.cli.main", "ctl", "--json", *arguments, check=check)
-        return json.loads(out) if out else None
+        """What ``vcam-avatar ctl --json`` answers, asked without starting a process; None when it fails."""
+        from vcam_avatar.control.client import send
+        from vcam_avatar.control.commands import COMMANDS
+        from vcam_avatar.errors import ControlError
+
+        try:
+            kind = COMMANDS[arguments[0]]
+            answer = send(
+                kind(*arguments[1:]), Path(self.env["XDG_RUNTIME_DIR"]) / "vcam-avatar/instance.json"
+            )
+        except ControlError:
+            if check:
+                raise
+            return None
+        return dict(answer.data)
 
 
 def end(process: subprocess.Popen[bytes], limit_s: float = 3.0) -> None:

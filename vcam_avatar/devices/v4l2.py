@@ -146,13 +146,23 @@ def can_write(path: str) -> bool | None:
 
 def users_of(path: str, proc: Path = Path("/proc")) -> list[tuple[int, str]]:
     """Other processes that have the device open, as far as we may see: process id and name."""
+    return [(pid, name) for pid, name, _ in _openers(path, proc)]
+
+
+def writers_of(path: str, proc: Path = Path("/proc")) -> list[tuple[int, str]]:
+    """Of these, the ones that seem to send: viewers have the device's buffers mapped, senders write."""
+    return [(pid, name) for pid, name, mapped in _openers(path, proc) if not mapped]
+
+
+def _openers(path: str, proc: Path) -> list[tuple[int, str, bool]]:
     wanted, found = os.path.realpath(path), []
     for process in proc.iterdir():
         if not process.name.isdecimal() or int(process.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
             if any(_points_to(entry, wanted) for entry in (process / "fd").iterdir()):
-                found.append((int(process.name), (process / "comm").read_text().strip()))
+                mapped = f"{wanted}\n" in (process / "maps").read_text()
+                found.append((int(process.name), (process / "comm").read_text().strip(), mapped))
     return found
 
 

@@ -123,6 +123,10 @@ class VirtualCameraSink(_CheckedSink):
         except RuntimeError as exc:
             if "not a video output device" not in str(exc) or not v4l2.needs_cure():
                 raise
+            # The same refusal while another program sends, whose frames a repair would stop.
+            if writers := v4l2.writers_of(path):
+                names = ", ".join(f"{name} ({pid})" for pid, name in writers)
+                raise OSError(f"{path} is busy: {names} sends to it") from exc
             logger.info("%s is stuck: repairing it", path)
             v4l2.repair(path)
             camera = _camera("v4l2loopback", path, size, fps)
