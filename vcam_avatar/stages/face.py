@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,6 +76,8 @@ class PreparedFace:
 
     source_bgr: ByteArray
     """uint8 ``(S, S, 3)``: the picture's unit face crop at the patch's resolution."""
+    window: FloatArray
+    """float32 ``(80, 80)``: where the patch may show: not at the crop's border, not beside the person."""
     code: dict[str, NDArray[np.float32]]
     """The identity code, as the decoder's inputs."""
     rest: Expression
@@ -134,12 +137,17 @@ class NeuralFaceGenerator:
         matrix = face_crop_matrix(avatar.face_px)
         shown_px = float(np.hypot(matrix[0, 0], matrix[1, 0])) * float(avatar.view(size)[0, 0])
         gains = avatar.settings.gains
+        inside = cut_crop(avatar.person_alpha, matrix, MAP_PX)
+        if avatar.has_background:
+            # The mask of a photo is a guess: better a little background than a chin cut off.
+            inside = np.asarray(cv2.dilate(inside, np.ones((5, 5), np.uint8)), np.uint8)
         return self.prepare_picture(
             avatar.picture_bgr,
             avatar.face_px,
             round(shown_px),
             mouth_gain=gains.mouth,
             smile=gains.smile,
+            inside=inside,
         )
 
     def prepare_picture(
@@ -151,6 +159,7 @@ class NeuralFaceGenerator:
         mouth_gain: float = 1.0,
         smile: float = 0.0,
         crop: FloatArray | None = None,
+        inside: ByteArray | None = None,
     ) -> PreparedFace:
         """The same for a bare picture.
 
@@ -160,6 +169,7 @@ class NeuralFaceGenerator:
             side_px: side of the patch, kept within 96..384.
             mouth_gain: 0 leaves the picture's mouth alone.
             crop: float ``(2, 3)`` unit crop -> picture pixels; None: that of the landmarks.
+            inside: uint8 ``(80, 80)`` over the crop, 255 on the person; None: the person fills it.
         """
         matrix = face_crop_matrix(face_px) if crop is None else crop
         landmarks = to_unit_crop(face_px, matrix)
@@ -172,8 +182,12 @@ class NeuralFaceGenerator:
         rest[_KEPT] = np.clip(own[_KEPT].mean() - 0.1, 0, 0.7)
         whole, mouth = self._maps(found, rest)
         source = np.ascontiguousarray(cut_crop(picture_bgr, matrix, side))
+        window: FloatArray = self._feather
+        if inside is not None:
+            window = (window * (inside.astype(np.float32) / 255)).astype(np.float32)
         return PreparedFace(
             source_bgr=source,
+            window=window,
             code=found,
             rest=rest,
             rest_whole=whole,
@@ -204,7 +218,7 @@ class NeuralFaceGenerator:
             return FacePatch(patch)
         whole, mouth = self._maps(prepared.code, wanted)
         self._take_off_rest(prepared, whole, mouth)
-        alpha = seen_where_moved(whole, mouth, self._window_weight, side) * self._feather
+        alpha = seen_where_moved(whole, mouth, self._window_weight, side) * prepared.window
         if not prepared.mouth_shown:
             alpha[round(_EYES_ABOVE * MAP_PX) :] = 0
         paint_patch(
