@@ -76,7 +76,7 @@ class DoubleBody:
 
 
 class DoubleFace:
-    """The mouth is as bright as the unit is loud."""
+    """The mouth's colour tells how loud the unit is, differently for any two levels."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -93,7 +93,7 @@ class DoubleFace:
         self._log.add("listen", unit.index)
         self.heard_db.append(unit.level_db)
         expression = np.zeros(52, np.float32)
-        expression[24] = 0.0 if muted else np.clip((unit.level_db + 60) / 60, 0, 1)
+        expression[24] = 0.0 if muted else (unit.level_db * 7.3) % 1
         return expression
 
     def draw(self, prepared: Any, expression: Expression) -> FacePatch:

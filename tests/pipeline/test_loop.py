@@ -10,8 +10,8 @@ from audio_files import babble
 from doubles import SIZE, Log, make_avatar, make_stages
 
 from vcam_avatar.devices.memory import MemorySink
-from vcam_avatar.media import UnitClock
-from vcam_avatar.pipeline.loop import FrameLoop
+from vcam_avatar.media import FloatArray, UnitClock, UnitFeatures
+from vcam_avatar.pipeline.loop import STILL_POSE, FrameLoop
 from vcam_avatar.pipeline.sequencer import FrameSequencer
 from vcam_avatar.pipeline.units import UnitSound, cut_units
 
@@ -192,3 +192,34 @@ def test_timings_name_every_stage() -> None:
     }  # fmt: skip
     assert spreads["latency"].count == 25
     assert 0 <= spreads["pose"].p50_ms <= spreads["pose"].p99_ms
+
+
+def test_what_stands_still_is_not_drawn_again() -> None:
+    log = Log()
+    stages = make_stages(FPS, log)
+    drift = np.zeros((57, 3), np.float32)
+
+    def creeping(unit: UnitFeatures) -> FloatArray:
+        drift[0, 0] += STILL_POSE / 4
+        return drift.copy()
+
+    stages.pose.predict = creeping  # type: ignore[method-assign]
+    silence = cut_units([np.zeros(16_000, np.float32)], CLOCK)
+    frames = list(FrameLoop(stages, make_avatar(), FPS).frames(silence))
+    assert len(frames) == 25
+    assert sum(event[0] == "face" for event in log.events) == 1
+    # Small steps add up: the picture never lags further behind than the tolerance.
+    assert 5 <= sum(event[0] == "body" for event in log.events) <= 8
+
+
+def test_another_avatar_is_drawn_even_when_nothing_moves() -> None:
+    stages = make_stages(FPS)
+    still = np.zeros((57, 3), np.float32)
+    stages.pose.predict = lambda unit: still  # type: ignore[method-assign]
+    loop = FrameLoop(stages, make_avatar(1), FPS)
+    seen = []
+    for frame in loop.frames(cut_units([np.zeros(16_000, np.float32)], CLOCK)):
+        seen.append((int(frame.image_bgr[0, 0, 0]), int(frame.image_bgr[12, 22, 0])))
+        if frame.index == 10:
+            loop.switch(make_avatar(2))
+    assert seen == [(1, 1)] * 12 + [(2, 2)] * 13

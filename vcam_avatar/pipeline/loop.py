@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from vcam_avatar.media import Body, ByteArray, FacePatch, FloatArray, Frame, UnitFeatures
+from vcam_avatar.media import Body, ByteArray, Expression, FacePatch, FloatArray, Frame, UnitFeatures
 from vcam_avatar.pipeline.fade import CrossFade
 from vcam_avatar.pipeline.timings import StageTimings
 from vcam_avatar.pipeline.units import UnitSound
@@ -21,6 +21,10 @@ from vcam_avatar.stages.features import FeatureStage
 logger = logging.getLogger(__name__)
 
 _WARN_EVERY_S = 10.0
+STILL_POSE = 0.0008
+"""A pose this near the one last drawn (in shoulder widths, a fifth of a pixel at 720p) is not drawn again."""
+STILL_FACE = 0.004
+"""An expression this near the one last drawn (of a full action) is not drawn again."""
 
 
 class Composing(Protocol):
@@ -107,6 +111,8 @@ class FrameLoop:
         self._warned_at = -_WARN_EVERY_S
         self._pose = avatar.start_pose
         self._image: ByteArray | None = None
+        self._drawn_body: tuple[Any, FloatArray, Body] | None = None
+        self._drawn_face: tuple[Any, Expression, FacePatch] | None = None
         self._last_skipped = -1
         self._fade = CrossFade(fade_units)
 
@@ -140,6 +146,8 @@ class FrameLoop:
         stages.face.reset(self._seed)
         self._pose = self._avatar.start_pose
         self._last_skipped = -1
+        self._drawn_body = None
+        self._drawn_face = None
         stages.pose.reset(self._pose, self._seed)
         with ThreadPoolExecutor(1, thread_name_prefix="body") as worker:
             avatar = self._avatar
@@ -175,7 +183,7 @@ class FrameLoop:
             if skip:
                 return None
             with timings.measure("face"):
-                patch = stages.face.draw(avatar.face, expression)
+                patch = self._face(avatar, expression)
             with timings.measure("wait for body"):
                 finished = body.result()
             assert finished is not None  # only bodies of skipped units are left out
@@ -207,10 +215,27 @@ class FrameLoop:
 
     def _body(self, avatar: PreparedAvatar) -> Body:
         with self.timings.measure("body"):
-            return self.stages.body.generate(avatar.body, self._pose)
+            pose, drawn = self._pose, self._drawn_body
+            if drawn is not None and drawn[0] is avatar.body and _near(pose[:, :2], drawn[1], STILL_POSE):
+                return drawn[2]
+            body = self.stages.body.generate(avatar.body, pose)
+            self._drawn_body = (avatar.body, pose[:, :2].copy(), body)
+            return body
+
+    def _face(self, avatar: PreparedAvatar, expression: Expression) -> FacePatch:
+        drawn = self._drawn_face
+        if drawn is not None and drawn[0] is avatar.face and _near(expression, drawn[1], STILL_FACE):
+            return drawn[2]
+        patch = self.stages.face.draw(avatar.face, expression)
+        self._drawn_face = (avatar.face, expression.copy(), patch)
+        return patch
 
     def _warn(self, message: str) -> None:
         now = time.monotonic()
         if now - self._warned_at >= _WARN_EVERY_S:
             self._warned_at = now
             logger.warning(message, exc_info=True)
+
+
+def _near(values: FloatArray, others: FloatArray, tolerance: float) -> bool:
+    return bool(np.abs(values - others).max(initial=0.0) < tolerance)
