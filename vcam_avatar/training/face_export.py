@@ -17,11 +17,11 @@ from vcam_avatar.errors import ModelError
 from vcam_avatar.inference.sidecar import write_sidecar
 from vcam_avatar.stages.face_picture import CROP_PX, MAP_PX, MOUTH_WINDOW
 from vcam_avatar.training.face import FaceTrainer
-from vcam_avatar.training.face_net import ACTIONS, APPEARANCE, CHANNELS, Decoder, Encoder
+from vcam_avatar.training.face_net import ACTIONS, Decoder, Encoder
+from vcam_avatar.training.face_runtime import CODE, RuntimeDecoder, RuntimeEncoder
 
 TOLERANCE = 1e-3
 OPSET = 17
-CODE = ("f80", "f40", "f20", "appearance", "own")
 RECIPE = (
     "vcam-avatar factory faces; vcam-avatar train face --minutes {minutes:.0f}; "
     "python -m vcam_avatar.training.face_export"
@@ -52,21 +52,18 @@ def export_face(
     Raises:
         ModelError: the exported network does not agree with the trained one; nothing is left behind.
     """
-    picture = torch.rand(1, 3, CROP_PX, CROP_PX)
-    maps = torch.rand(1, 3, CROP_PX, CROP_PX)
-    code = tuple(
-        torch.randn(1, channels, side, side) for channels, side in zip(CHANNELS, (80, 40, 20), strict=True)
-    )
-    appearance = torch.rand(1, APPEARANCE) * 2 - 1
+    encoder.eval(), decoder.eval()
+    inputs = (torch.rand(1, 3, CROP_PX, CROP_PX), torch.rand(1, 3, CROP_PX, CROP_PX))
+    wanted = torch.rand(1, ACTIONS)
+    with torch.no_grad():
+        code = RuntimeEncoder(encoder, decoder)(*inputs)
+        trained = decoder(*encoder(*inputs), wanted)
+        split = RuntimeDecoder(decoder)(*code, wanted)
+    if max(float((a - b).abs().max()) for a, b in zip(trained, split, strict=True)) > TOLERANCE:
+        raise ModelError("the networks for the runtime do not agree with the trained ones")
     files = [folder / "face_encoder.onnx", folder / "face_decoder.onnx"]
-    _export(encoder, (picture, maps), files[0], ["picture", "landmark_maps"], list(CODE))
-    _export(
-        decoder,
-        (*code, appearance, torch.rand(1, ACTIONS), torch.rand(1, ACTIONS)),
-        files[1],
-        [*CODE, "expression"],
-        ["whole", "mouth"],
-    )
+    _export(RuntimeEncoder(encoder, decoder), inputs, files[0], ["picture", "landmark_maps"], list(CODE))
+    _export(RuntimeDecoder(decoder), (*code, wanted), files[1], [*CODE, "expression"], ["whole", "mouth"])
     data = [{**entry, "amount": entry["amount"].format(people=people)} for entry in TRAINING_DATA]
     descriptions = (
         "Face picture and landmark maps -> identity code and the picture's own expression; once per avatar",

@@ -104,8 +104,12 @@ class _Styled(nn.Module):
         nn.init.zeros_(self.style.bias)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        return self.styled(self.convolution(x), style)
+
+    def styled(self, convolved: Tensor, style: Tensor) -> Tensor:
+        """The second half: scale, shift, bend."""
         scale, shift = self.style(style)[:, :, None, None].chunk(2, 1)
-        return F.leaky_relu(self.convolution(x) * (1 + scale) + shift, 0.1)
+        return F.leaky_relu(convolved * (1 + scale) + shift, 0.1)
 
 
 class Decoder(nn.Module):
@@ -168,13 +172,15 @@ class Decoder(nn.Module):
             x = x + self.trunk[second](self.trunk[first](x, style), style)
         x = F.interpolate(self.up40(x), scale_factor=2.0, mode="nearest")
         x = self.mix40(torch.cat([x, f40, self.place40.expand(len(x), -1, -1, -1)], 1), paint_style)
-        whole = self.whole(x)
         near = F.interpolate(mouth_window(x), scale_factor=2.0, mode="nearest")
         near = self.mouth40(torch.cat([near, mouth_window(f80)], 1), paint_style)
+        return self.finish(x, near, paint_style, expression - own)
+
+    def finish(self, x: Tensor, near: Tensor, paint_style: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        """From the features of the whole crop and of the mouth's window to the maps."""
         near = near + self.mouth40b(near, paint_style)
-        change = expression - own
         return (
-            _as_maps(whole, self._average(change, self.basis_whole)),
+            _as_maps(self.whole(x), self._average(change, self.basis_whole)),
             _as_maps(self.mouth_out(self.mouth80(near)), self._average(change, self.basis_mouth)),
         )
 
