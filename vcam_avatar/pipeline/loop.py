@@ -21,8 +21,8 @@ from vcam_avatar.stages.features import FeatureStage
 logger = logging.getLogger(__name__)
 
 _WARN_EVERY_S = 10.0
-STILL_POSE = 0.0008
-"""A pose this near the one last drawn (in shoulder widths, a fifth of a pixel at 720p) is not drawn again."""
+STILL_POSE = 0.001
+"""A pose this near the one last drawn (shoulder widths; a quarter of a pixel at 720p) is not drawn again."""
 STILL_FACE = 0.004
 """An expression this near the one last drawn (of a full action) is not drawn again."""
 
@@ -111,6 +111,7 @@ class FrameLoop:
         self._warned_at = -_WARN_EVERY_S
         self._pose = avatar.start_pose
         self._image: ByteArray | None = None
+        self._pasted: tuple[Body, FacePatch, ByteArray] | None = None
         self._drawn_body: tuple[Any, FloatArray, Body] | None = None
         self._drawn_face: tuple[Any, Expression, FacePatch] | None = None
         self._last_skipped = -1
@@ -148,6 +149,7 @@ class FrameLoop:
         self._last_skipped = -1
         self._drawn_body = None
         self._drawn_face = None
+        self._pasted = None
         stages.pose.reset(self._pose, self._seed)
         with ThreadPoolExecutor(1, thread_name_prefix="body") as worker:
             avatar = self._avatar
@@ -188,10 +190,7 @@ class FrameLoop:
                 finished = body.result()
             assert finished is not None  # only bodies of skipped units are left out
             with timings.measure("paste"):
-                image = stages.compositor.compose(finished, patch)
-                if avatar.mirror:
-                    image = np.asarray(cv2.flip(image, 1), np.uint8)
-                image = self._fade.show(avatar, image)
+                image = self._fade.show(avatar, self._paste(avatar, finished, patch))
         except Exception:
             if not self._hold_faults:
                 raise
@@ -229,6 +228,16 @@ class FrameLoop:
         patch = self.stages.face.draw(avatar.face, expression)
         self._drawn_face = (avatar.face, expression.copy(), patch)
         return patch
+
+    def _paste(self, avatar: PreparedAvatar, body: Body, patch: FacePatch) -> ByteArray:
+        pasted = self._pasted
+        if pasted is not None and pasted[0] is body and pasted[1] is patch:
+            return pasted[2]
+        image = self.stages.compositor.compose(body, patch)
+        if avatar.mirror:
+            image = np.asarray(cv2.flip(image, 1), np.uint8)
+        self._pasted = (body, patch, image)
+        return image
 
     def _warn(self, message: str) -> None:
         now = time.monotonic()
