@@ -262,14 +262,16 @@ class Lab:
             end(self.obs, limit_s=10)
             self.obs = None
 
-    def obs_client(self) -> Any:
+    def obs_client(self, timeout_s: float = 10) -> Any:
         """A plain obs-websocket client of the test's own."""
         import logging
 
         import obsws_python
 
         logging.getLogger("obsws_python").setLevel(logging.CRITICAL)
-        return obsws_python.ReqClient(host="127.0.0.1", port=self.port, password=OBS_PASSWORD, timeout=10)
+        return obsws_python.ReqClient(
+            host="127.0.0.1", port=self.port, password=OBS_PASSWORD, timeout=timeout_s
+        )
 
     def service(
         self, name: str, *arguments: str, env: dict[str, str] | None = None

@@ -23,7 +23,7 @@ class Shelf(Generic[Prepared]):
         self,
         names: Callable[[], Sequence[str]],
         prepare: Callable[[str], Prepared],
-        capacity: int = 6,
+        capacity: int = 4,
     ) -> None:
         """
         Args:
