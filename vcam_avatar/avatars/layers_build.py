@@ -24,7 +24,7 @@ from vcam_avatar.avatars.layers_fill import (
     polygon,
     smooth,
 )
-from vcam_avatar.avatars.layers_strip import cloth_sleeve, cut_upper_arm, empty_strip, narrow_elbow
+from vcam_avatar.avatars.layers_strip import cloth_sleeve, cut_upper_arm, empty_strip, hue_of, narrow_elbow
 from vcam_avatar.media import ByteArray, FloatArray, Size
 from vcam_avatar.stages.pose_layout import (
     LEFT_ELBOW,
@@ -116,6 +116,10 @@ def build_layers(
     face = np.asarray(landmarks68, np.float32) * scale
     cut_out = picture.shape[2] == 4 and int(picture[..., 3].min()) < 250
     bgr = np.ascontiguousarray(picture[..., :3])
+    if cut_out:
+        # Colours of transparent pixels are accidents.
+        solid = nearest_colour(bgr.astype(np.float32), np.asarray(picture[..., 3] > 250))
+        bgr = np.ascontiguousarray(np.rint(solid), np.uint8)
     hands = [
         points[s : s + 21]
         for s, c in ((LEFT_HAND, seen), (RIGHT_HAND, seen))
@@ -144,9 +148,11 @@ def build_layers(
     ends = [end for _, end in cuts.values()]
     # Both sleeves are alike; the arm that shows more of itself is the one with the shorter reading.
     sleeve_end = float(np.mean(ends)) if abs(ends[0] - ends[1]) < 0.15 else min(ends)
-    if sleeve_end > 0.78:
+    hidden = all(np.hypot(*(arm.wrist - arm.elbow)) < 0.6 * arm.fore_px for arm in arms.values())
+    if sleeve_end > 0.78 and (hidden or sleeve_end > 1.05):
         # A foreshortened forearm hides its sleeve: one that reaches the elbow goes a little beyond it.
         sleeve_end = max(sleeve_end, 1.18)
+    sleeve_end = min(sleeve_end, 0.84) if sleeve_end < 1.05 else sleeve_end
     made = {name: _arm_layers(scene, arm, skin, sleeve_end) for name, arm in arms.items()}
     return Layers(Size(width, height), core, background, made["left"], made["right"])
 
@@ -224,6 +230,9 @@ def _find_arm(scene: _Scene, arm: _Arm) -> None:
     outside_torso = scene.person & ~_torso(scene, -0.04)
     below = scene.grid[..., 1] > arm.shoulder[1] + 0.3 * scene.unit
     mine = (scene.grid[..., 0] - scene.points[1, 0]) * arm.side > 0.35 * scene.unit
+    # Legs and chairs stick out as well: only what is near the arm's bones.
+    near = np.minimum(to_upper, to_fore) < 0.3 * scene.unit
+    mine &= near | grow(hand, 0.12 * scene.unit)
     upper |= outside_torso & below & mine
     arm.reach = grow(lower, 0.17 * scene.unit)
     arm.lower = lower & scene.person
@@ -274,7 +283,11 @@ def _core(scene: _Scene, arms: list[_Arm]) -> ByteArray:
     chin = float(scene.face[:, 1].max())
     region &= (scene.grid[..., 1] > chin - 0.1 * unit) | (blur(region, 1) < 0)
     # Inside the torso's outline everything stays, filled where an arm covers it: no holes behind arms.
-    inner = _torso(scene, 0.06) & grow(person, 2)
+    inner = _torso(scene, 0.06)
+    for arm in arms:
+        distance, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
+        inner |= (distance < 0.95 * arm.radius) & (along < 0.34)
+    inner &= grow(person, 2)
     core = (person & ~region) | (inner & (person | region))
     core = np.asarray(cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0)
     # A drawn head may float above its body; slivers of sleeves are smaller.
@@ -282,7 +295,7 @@ def _core(scene: _Scene, arms: list[_Arm]) -> ByteArray:
     # A calm outline where arms were cut away, without slivers.
     calm = grow(grow(core, -0.035 * unit), 0.035 * unit)
     calm = np.asarray(blur(calm, 0.02 * unit) > 0.5)
-    core = np.where(grow(region, 3) & (scene.grid[..., 1] > scene.points[1, 1] + 0.2 * unit), calm, core)
+    core = np.where(grow(region, 3) & (scene.grid[..., 1] > chin), calm, core)
     covered = core & grow(region, 4)
     shoulder = np.zeros(person.shape, bool)
     for arm in arms:
@@ -291,6 +304,12 @@ def _core(scene: _Scene, arms: list[_Arm]) -> ByteArray:
     covered &= ~shoulder
     good = grow(person & ~grow(region & ~shoulder, 6), -2) & core
     cloth = good & (scene.grid[..., 1] > scene.points[1, 1] + 0.12 * unit)
+    # What lies below a hidden part may be another garment: then only what is above is continued.
+    under = np.maximum.accumulate(covered & (scene.grid[..., 1] > scene.points[1, 1]), 0) & ~covered
+    if int((cloth & ~under).sum()) > 500 and int((cloth & under).sum()) > 100:
+        above, below = (np.median(scene.picture[cloth & part], 0) for part in (~under, under))
+        if float(np.linalg.norm(hue_of(above) - hue_of(below))) > 0.3:
+            cloth &= ~under
     source = cloth if int(cloth.sum()) > 500 else good
     filled = fill_smooth(scene.picture, source)
     filled = continue_cloth(filled, scene.picture, covered, source, 0.05 * unit)

@@ -49,6 +49,7 @@ def cut_upper_arm(
     """
     bone = elbow - shoulder
     seen_length = max(float(np.hypot(*bone)), 1.0)
+    seen = seen and seen_length > 0.5 * length_px
     axis = bone / seen_length
     across = np.array([axis[1], -axis[0]])
     half = 1.75 * radius
@@ -99,9 +100,9 @@ def _materials(
     top = trusted & ((t > 0.05) & (t < 0.35))[:, None] & (np.abs(c)[None] < 0.6 * radius)
     if int(top.sum()) <= 10:
         return trusted, fill_smooth(colour, trusted) if int(trusted.sum()) > 30 else colour
-    hue = _hue(colour)
-    to_skin = np.linalg.norm(hue - _hue(skin_bgr), axis=-1)
-    to_cloth = np.linalg.norm(hue - _hue(np.median(colour[top], 0)), axis=-1)
+    hue = hue_of(colour)
+    to_skin = np.linalg.norm(hue - hue_of(skin_bgr), axis=-1)
+    to_cloth = np.linalg.norm(hue - hue_of(np.median(colour[top], 0)), axis=-1)
     if sleeve_end > 0.85:
         # A hand beside the sleeve is not cloth.
         kept = trusted & ~grow((to_skin < 0.8 * to_cloth) & (t > 0.4)[:, None], 3)
@@ -126,6 +127,8 @@ def _silhouette(
 ) -> FloatArray:  # fmt: skip
     """Alpha of an upper arm: outside the person's own edge, inside a soft line, round at the elbow."""
     rows = t[:, None] * length
+    if not seen:
+        limit = width
     own = person if seen else np.ones_like(person)
     edge = own * smooth(outward + inner, 0.0, 0.22 * width.max()) * (1 - smooth(outward - limit, -1.5, 1.0))
     # Where the picture hides it, the arm must have an edge all the same.
@@ -143,7 +146,7 @@ def _silhouette(
     return out
 
 
-def _hue(pixels: FloatArray) -> FloatArray:
+def hue_of(pixels: FloatArray) -> FloatArray:
     """Colours where distances tell skin from cloth: hue first, brightness less."""
     total = pixels.sum(-1, keepdims=True)
     hue = np.log((pixels + 8) / (total + 24))
@@ -161,14 +164,14 @@ def _sleeve_end(
         return 1.5
     cloth_bgr = np.median(colour[top], 0)
 
-    skin, cloth = _hue(skin_bgr), _hue(cloth_bgr)
+    skin, cloth = hue_of(skin_bgr), hue_of(cloth_bgr)
     if float(np.linalg.norm(skin - cloth)) < 0.12:
         return 0.0
 
     def share_of_skin(pixels: FloatArray) -> float:
         if len(pixels) < 5:
             return float("nan")
-        where = _hue(pixels)
+        where = hue_of(pixels)
         nearer = np.linalg.norm(where - skin, axis=1) < np.linalg.norm(where - cloth, axis=1)
         return float(nearer.mean())
 

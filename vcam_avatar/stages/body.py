@@ -13,7 +13,7 @@ from vcam_avatar.media import Body, ByteArray, FloatArray, Size, face_crop_matri
 from vcam_avatar.resources import models_dir
 from vcam_avatar.stages.body_arm import ArmInSpace, FrameStrip, FrontOrder, HandTrack, place_arm
 from vcam_avatar.stages.body_background import make_background
-from vcam_avatar.stages.body_core import CoreMesh, build_core_mesh
+from vcam_avatar.stages.body_core import OVERSAMPLE, CoreMesh, build_core_mesh
 from vcam_avatar.stages.body_paint import HandPainter, Painted, Ramp, make_ramp, over
 from vcam_avatar.stages.body_refine import DrawnHand, HandRefiner
 from vcam_avatar.stages.hands import HandMesh, bone_matrices, forearm_matrix, load_hand_mesh
@@ -97,6 +97,11 @@ class BodyGenerator:
             refine = (models_dir() / f"{REFINER_MODEL}.onnx").is_file()
         self._refiner = HandRefiner(load_network(REFINER_MODEL)) if refine else None
 
+    @property
+    def refines(self) -> bool:
+        """Whether drawn hands are corrected by the network."""
+        return self._refiner is not None
+
     def prepare(self, avatar: Avatar, size: Size) -> PreparedBody:
         """Layers, meshes and buffers for ``avatar`` at ``size``. Takes a second when layers are stored.
 
@@ -177,11 +182,15 @@ class BodyGenerator:
 
     def generate(self, prepared: PreparedBody, pose: FloatArray) -> Body:
         """Draw the avatar in ``pose``, float ``(57, 3)`` canonical and normalised."""
+        return self.draw(prepared, prepared.retargeter.to_pixels(pose))
+
+    def draw(self, prepared: PreparedBody, points_px: FloatArray) -> Body:
+        """Draw the avatar with its keypoints at ``points_px``, float ``(57, 2)`` in pixels of its picture."""
         p = prepared
         p.turn ^= 1
         image = p.images[p.turn]
         np.copyto(image, p.background)
-        points = _to_frame(p.view, p.retargeter.to_pixels(pose))
+        points = _to_frame(p.view, points_px)
         p.core.bend(points, p.bent)
         p.core.draw(image, p.bent)
         grid = p.core.face_grid(p.bent)
@@ -343,9 +352,8 @@ def _radius_of(strip: Strip) -> float:
 
 def _frame_strip(strip: Strip, scale: float) -> FrameStrip:
     image = premultiply(strip.image_bgra)
-    if image.shape[0] > 2 and abs(scale - 1) > 0.02:
-        size = (max(2, round(image.shape[1] * scale)), max(2, round(image.shape[0] * scale)))
-        image = _resize(image, size)
+    if image.shape[0] > 2:
+        image = _at_scale(image, scale)
     return FrameStrip(
         np.ascontiguousarray(image),
         strip.start,
@@ -355,30 +363,40 @@ def _frame_strip(strip: Strip, scale: float) -> FrameStrip:
     )
 
 
-def _resize(image: ByteArray, size: tuple[int, int]) -> ByteArray:
-    smaller = size[0] < image.shape[1]
-    return np.asarray(
-        cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC), np.uint8
-    )
+def _at_scale(image: ByteArray, scale: float) -> ByteArray:
+    """``image`` (premultiplied) at ``scale``, with ``OVERSAMPLE`` texels per pixel of that scale.
+
+    Bilinear sampling of a texture at the frame's own resolution blurs; of a finer one it hardly does.
+    """
+    height, width = image.shape[:2]
+    if scale < 1:
+        small = (max(2, round(width * scale)), max(2, round(height * scale)))
+        image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+    size = (max(2, round(width * scale * OVERSAMPLE)), max(2, round(height * scale * OVERSAMPLE)))
+    fine = cv2.resize(image, size, interpolation=cv2.INTER_LANCZOS4).astype(np.float32)
+    # What bilinear sampling still takes away at places between texels, given in advance.
+    fine += 0.1 * (fine - cv2.GaussianBlur(fine, (0, 0), 1.2))
+    out = np.clip(fine, 0, 255).astype(np.uint8)
+    # Such interpolation may leave colour above alpha.
+    np.minimum(out[..., :3], out[..., 3:], out=out[..., :3])
+    return out
 
 
 def _frame_texture(
     image: ByteArray, to_frame: FloatArray, size: Size, margin: int
 ) -> tuple[ByteArray, tuple[float, float]]:
-    """The core at the frame's scale, cut to frame and margin, premultiplied; and its corner's place."""
+    """The core as a texture, cut to frame and margin, premultiplied; and its corner's place in the frame."""
     scale = float(to_frame[0, 0])
     picture = premultiply(image)
     if picture[-1, :, 3].max() > 128:
         # The person goes on below the picture: leaning must not show where it ends.
         below = min(picture.shape[0] - 1, round(1.5 * margin / scale))
         picture = np.concatenate([picture, np.repeat(picture[-1:], below, 0)])
-    whole = (max(2, round(picture.shape[1] * scale)), max(2, round(picture.shape[0] * scale)))
-    scaled = _resize(picture, whole)
-    # Cubic interpolation may leave colour above alpha.
-    np.minimum(scaled[..., :3], scaled[..., 3:], out=scaled[..., :3])
+    # Cut in picture pixels first: large pictures shown small parts of are common.
     x, y = float(to_frame[0, 2]), float(to_frame[1, 2])
-    left, top = max(0, int(-x - margin)), max(0, int(-y - margin))
-    right = min(whole[0], int(np.ceil(size.width_px + margin - x)))
-    bottom = min(whole[1], int(np.ceil(size.height_px + margin - y)))
+    left, top = max(0, int((-x - margin) / scale)), max(0, int((-y - margin) / scale))
+    right = min(picture.shape[1], int(np.ceil((size.width_px + margin - x) / scale)))
+    bottom = min(picture.shape[0], int(np.ceil((size.height_px + margin - y) / scale)))
     right, bottom = max(right, left + 2), max(bottom, top + 2)
-    return np.ascontiguousarray(scaled[top:bottom, left:right]), (x + left, y + top)
+    part = _at_scale(np.ascontiguousarray(picture[top:bottom, left:right]), scale)
+    return np.ascontiguousarray(part), (x + left * scale, y + top * scale)

@@ -22,6 +22,8 @@ from vcam_avatar.stages.raster import IndexArray, draw_triangles
 
 FACE_GRID = 13
 """Rows and columns of ``Body.face_grid``."""
+OVERSAMPLE = 2
+"""Texels per frame pixel and axis."""
 _CELL_PX = 16
 _YAW_SHARE, _YAW_LIMIT = 0.42, 0.12
 """How much of the nose's way the middle of the face goes beyond the ears, and the way's limit in
@@ -71,7 +73,7 @@ class CoreMesh:
     """The mesh of one avatar at one output size; everything in frame pixels."""
 
     texture: ByteArray
-    """uint8 ``(h, w, 4)`` premultiplied BGRA at the frame's scale."""
+    """uint8 ``(h, w, 4)`` premultiplied BGRA, ``OVERSAMPLE`` texels per frame pixel."""
     texture_px: FloatArray
     """float32 ``(V, 2)``."""
     points: FloatArray
@@ -148,18 +150,19 @@ def build_core_mesh(
     """Cover ``texture`` with cells and find out what moves them.
 
     Args:
-        texture: premultiplied BGRA at the frame's scale.
+        texture: premultiplied BGRA, ``OVERSAMPLE`` texels per frame pixel.
         origin_px: where its top left corner lies in the frame.
         rest: ``(K, 2)`` keypoints in frame pixels.
         face: ``(68, 2)`` landmarks in frame pixels.
         crop: ``(2, 3)`` unit face crop -> frame pixels.
     """
-    height, width = texture.shape[:2]
+    height, width = -(-texture.shape[0] // OVERSAMPLE), -(-texture.shape[1] // OVERSAMPLE)
     unit = float(np.hypot(*(rest[LEFT_SHOULDER] - rest[RIGHT_SHOULDER])))
     cell = max(6, round(_CELL_PX * height / 1000)) if height > 1000 else _CELL_PX
     rows, columns = -(-height // cell) + 1, -(-width // cell) + 1
     alpha: Any = np.zeros(((rows - 1) * cell, (columns - 1) * cell), bool)
-    alpha[:height, :width] = texture[..., 3] > 0
+    shown = texture[::OVERSAMPLE, ::OVERSAMPLE, 3] > 0
+    alpha[: shown.shape[0], : shown.shape[1]] = shown
     used: Any = alpha.reshape(rows - 1, cell, columns - 1, cell).any((1, 3))
     # A pixel drawn bilinearly reads its neighbours: cells beside used ones count as well.
     wide: Any = used.copy()
@@ -172,8 +175,10 @@ def build_core_mesh(
     triangles = np.stack([np.stack([a, b, c], 1), np.stack([b, d, c], 1)], 1).reshape(-1, 3)
     kept, triangles = np.unique(triangles, return_inverse=True)
     xs, ys = np.meshgrid(np.arange(columns) * cell, np.arange(rows) * cell)
-    texture_px = np.stack([xs.ravel(), ys.ravel()], 1)[kept].astype(np.float32)
-    points = texture_px + np.array(origin_px, np.float32)
+    corners = np.stack([xs.ravel(), ys.ravel()], 1)[kept].astype(np.float32)
+    points = corners + np.array(origin_px, np.float32)
+    # The texture's own size is whole texels; its pixels are that much larger or smaller.
+    texture_px = corners * OVERSAMPLE
     steps = np.linspace(0, 1, FACE_GRID)
     u, v = np.meshgrid(steps, steps)
     grid = np.stack([u.ravel(), v.ravel(), np.ones(FACE_GRID**2)], 1) @ crop.T
