@@ -39,6 +39,8 @@ MIN_PATCH_PX, MAX_PATCH_PX = 96, 384
 """Sides of a face patch: finer than the frame shows is wasted, coarser would blur."""
 CLOSED_GAP = 0.07
 """Lip gap over mouth width below which a picture's mouth counts as closed."""
+_WIDE_GAP = 0.15
+"""Lip gap over mouth width for which all of ``_SHUT`` is needed."""
 LIP_EDGE = 1.5
 """How much steeper than the networks' the inner edge of the lips is drawn: they are as sharp as lips."""
 _EYES_ABOVE = 0.42
@@ -56,6 +58,20 @@ _OPENING = [
         "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight", "tongueOut",
     )
 ]  # fmt: skip
+_JAW = FACE_ACTIONS.index("jawOpen")
+_PRESS = FACE_ACTIONS.index("mouthPressLeft")
+
+
+def _shut() -> Expression:
+    """A pressed mouth and a jaw pulled up: less than shut, because the picture's own is open."""
+    actions = np.zeros(len(FACE_ACTIONS), np.float32)
+    for name, amount in (("mouthPress", 0.25), ("mouthRoll", 0.22)):
+        actions[[n for n, action in enumerate(FACE_ACTIONS) if action.startswith(name)]] = amount
+    actions[_JAW] = -0.14
+    return actions
+
+
+_SHUT = _shut()
 
 
 class Listener(Protocol):
@@ -90,6 +106,8 @@ class PreparedFace:
     """Lids and irises."""
     interior: MouthInterior
     """Teeth and tongue."""
+    closing: Expression
+    """What shuts the picture's own mouth when nothing is said, 0 for one that is shut."""
     open_mouth: bool
     """The picture's mouth is open: at rest the face is drawn with it closed."""
     mouth_gain: float
@@ -180,6 +198,11 @@ class NeuralFaceGenerator:
         rest = np.zeros(len(FACE_ACTIONS), np.float32)
         # A weak smile is as likely a mistake of the network.
         rest[_KEPT] = np.clip(own[_KEPT].mean() - 0.1, 0, 0.7)
+        gap = lip_gap(landmarks)
+        open_mouth = gap > CLOSED_GAP
+        closing = np.zeros(len(FACE_ACTIONS), np.float32)
+        if open_mouth:
+            closing[:] = _SHUT * min(1.0, gap / _WIDE_GAP)
         whole, mouth = self._maps(found, rest)
         source = np.ascontiguousarray(cut_crop(picture_bgr, matrix, side))
         window: FloatArray = self._feather
@@ -194,7 +217,8 @@ class NeuralFaceGenerator:
             rest_mouth=mouth,
             eyes=make_eyes(source, landmarks),
             interior=make_interior(source, landmarks),
-            open_mouth=lip_gap(landmarks) > CLOSED_GAP,
+            closing=closing,
+            open_mouth=open_mouth,
             mouth_gain=mouth_gain,
             smile=smile,
             mouth_shown=mouth_gain > 0,
@@ -249,7 +273,16 @@ class NeuralFaceGenerator:
             wanted[_MOUTH] = 0
         else:
             wanted[_SMILE] += prepared.smile
-        return np.asarray(np.clip(wanted + prepared.rest, 0, 1), np.float32)
+        wanted = np.clip(wanted + prepared.rest, 0, 1)
+        if prepared.open_mouth:
+            # Fades as soon as the mouth has something to say.
+            busy = 3 * float(wanted[_JAW]) + float(wanted[_OPENING].sum()) - float(wanted[_JAW])
+            closing = prepared.closing * max(0.0, 1 - busy / 0.5)
+            pressed = min(1.0, 3 * float(wanted[_PRESS]))  # p b m press enough by themselves
+            jaw = float(wanted[_JAW] + closing[_JAW] * (1 - pressed))
+            wanted = np.maximum(wanted, closing)
+            wanted[_JAW] = jaw
+        return np.asarray(wanted, np.float32)
 
     def _maps(
         self, code: dict[str, NDArray[np.float32]], expression: Expression
