@@ -88,7 +88,7 @@ def _earrings() -> tuple[FloatArray, IntArray]:
     t = 2 * np.pi * np.arange(24) / 24
     parts = []
     for sign in (-1, 1):
-        path = np.stack([np.full(24, sign * 0.93), 6.78 + 0.10 * np.sin(t), 0.36 + 0.08 * np.cos(t)], 1)
+        path = np.stack([np.full(24, sign * 0.81), 6.87 + 0.09 * np.sin(t), 0.42 + 0.07 * np.cos(t)], 1)
         parts.append(_pipe(path, 0.02, closed=True))
     return _join(parts)
 

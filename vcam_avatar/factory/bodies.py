@@ -34,7 +34,7 @@ class BodyShot:
         self.size_px = size_px
         self.person = Person(sample_look(rng, style, assets))
         self.first = open_pose(rng, self.person) if rng.random() < 0.5 else sample_pose(rng, self.person)
-        self.gaze = sample_gaze(rng)
+        self.gaze = sample_gaze(rng, float(self.first.head[0]), float(self.first.head[1]))
         rest = self.person.pose(self.first.rotations(self.person))
         self.camera: Camera = frame_camera(rest, "half", 1.0, rng)
         self.values: dict[str, Any] = {
@@ -116,8 +116,10 @@ def body_sample(renderer: Renderer, seed: int, index: int, style: str, assets: A
     rng = np.random.default_rng([seed, index, 2])
     shot = BodyShot(rng, style, assets)
     load_person(renderer, shot.person)
-    states = [neutral_face(shot.gaze), sample_face(rng, shot.gaze)]
-    poses = [shot.pose(shot.first, states[0]), shot.pose(sample_pose(rng, shot.person), states[1])]
+    second = sample_pose(rng, shot.person)
+    gaze = sample_gaze(rng, float(second.head[0]), float(second.head[1]))
+    states = [neutral_face(shot.gaze), sample_face(rng, gaze)]
+    poses = [shot.pose(shot.first, states[0]), shot.pose(second, states[1])]
     source = shot.draw(renderer, poses[0], states[0])
     target = shot.draw(renderer, poses[1], states[1], poses[0])
     layers = {n: shot.draw(renderer, poses[1], states[1], None, cut) for n, cut in layer_cuts().items()}

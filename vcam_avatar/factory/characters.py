@@ -72,6 +72,12 @@ _SOFT_FACE = {
 }  # fmt: skip
 """Local targets every drawn character shares."""
 
+_SLIM = {
+    "torso/measure-shoulder-dist-decr": 0.6, "arms/l-upperarm-fat-decr": 0.5, "arms/r-upperarm-fat-decr": 0.5,
+    "arms/l-upperarm-shoulder-muscle-decr": 0.6, "arms/r-upperarm-shoulder-muscle-decr": 0.6,
+}  # fmt: skip
+"""Local targets every photo-like character shares."""
+
 CAST: tuple[Character, ...] = (
     Character(
         "mia", "Mia", True, 0.60, EUROPEAN, "long01", "7a4428", "f9d9c4", HOODIE, ("f2a7b5", "ffffff", "d78a9c"),
@@ -121,13 +127,13 @@ CAST: tuple[Character, ...] = (
     ),
     Character(
         "ines", "Ines", True, 0.60, EUROPEAN, "long01", "3a2418", "f0d2bd", TURTLENECK, ("34495e", "ffffff", "2b3c4e"),
-        "6f8f5a", "#D8D3CC", style="photo", eye_size=0.0, head_scale=1.0, emotion_gain=0.3,
+        "6f8f5a", "#D8D3CC", style="semi", eye_size=0.10, head_scale=1.04, emotion_gain=0.6,
         skin_texture="young_lightskinned_female_diffuse3.jpg", weight=0.42,
     ),
     Character(
         "david", "David", False, 0.66, EUROPEAN, "short02", "2a1a12", "e6bfa4", NO_GARMENT,
-        ("3a4a5e", "f0ece4", "26323f"), "5a4630", "#C9D3D8", style="photo", eye_size=0.0, head_scale=1.0,
-        emotion_gain=0.3, skin_texture="young_lightskinned_male_diffuse3.jpg", outfit="male_elegantsuit01",
+        ("3a4a5e", "f0ece4", "26323f"), "5a4630", "#C9D3D8", style="semi", eye_size=0.08, head_scale=1.04,
+        emotion_gain=0.6, skin_texture="young_lightskinned_male_diffuse3.jpg", outfit="male_elegantsuit01",
         weight=0.45, muscle=0.5,
     ),
 )  # fmt: skip
@@ -155,7 +161,7 @@ def build_look(who: Character, assets: AssetFolder) -> Look:
         hair = assets.mesh("hair", who.hair) or "shell"
     outfit = assets.mesh("clothes", who.outfit) if who.outfit else None
     garment = who.garment if outfit or who.garment else TSHIRT
-    toon = {"toon": 1.0, "painted": 0.6, "semi": 0.4, "photo": 0.0}[who.style]
+    toon = {"toon": 1.0, "painted": 0.6, "semi": 0.15, "photo": 0.0}[who.style]
     values.update(
         toon=toon, garment=NO_GARMENT if outfit else garment, g1=_hex(who.colours[0]), g2=_hex(who.colours[1]),
         g3=_hex(who.colours[2]), iris=_hex(who.iris), hairmode=0 if hair is None else 1 if hair == "shell" else 2,
@@ -166,14 +172,14 @@ def build_look(who: Character, assets: AssetFolder) -> Look:
         lcol=(1, 1, 1) if cartoon else (0.92, 0.91, 0.89),
     )  # fmt: skip
     values.update(who.values)
-    local = {**(_SOFT_FACE if cartoon else {}), **who.local}
+    local = {**(_SOFT_FACE if cartoon else _SLIM), **who.local}
     textured = not cartoon
     return Look(
         {"gender": 0.95 if who.female else 0.03, "age": who.age, "muscle": who.muscle, "weight": who.weight,
          "height": 0.5, "proportions": 0.95, "race": who.race},
         local, values, style=toon, garment=NO_GARMENT if outfit else garment, looseness=LOOSENESS[garment],
         hair=hair, hair_rounds=2 if cartoon else 1, outfit=outfit, eye_size=who.eye_size,
-        head_scale=who.head_scale, outline_px=1.3 if who.style == "toon" else 0.0, gear=who.gear,
+        head_scale=who.head_scale, fine=True, outline_px=1.3 if who.style == "toon" else 0.0, gear=who.gear,
         textures={"skin": texture if textured else None,
                   "hair": assets.texture("hair", who.hair) if textured else None,
                   "cloth": assets.texture("clothes", who.outfit) if outfit else None},

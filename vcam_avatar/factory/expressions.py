@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vcam_avatar.factory.mouths import real_mouths
 from vcam_avatar.media import FACE_ACTIONS, FloatArray
 
 Actions = dict[str, float]
@@ -112,15 +113,19 @@ def sample_gaze(
     """Mostly at the camera, at times beside it; ``head_*`` rad turn the eyes back to the camera."""
     yaw = -0.75 * head_yaw + rng.normal(0, 0.05 if rng.random() < 0.7 else 0.16)
     pitch = 0.6 * head_pitch + rng.normal(0, 0.03 if rng.random() < 0.7 else 0.08)
-    return float(np.clip(yaw, -0.42, 0.42)), float(np.clip(pitch, -0.20, 0.16))
+    return float(np.clip(yaw, -0.42, 0.42)), float(np.clip(pitch, -0.20, 0.10))
 
 
 def sample_face(rng: np.random.Generator, gaze_rad: tuple[float, float]) -> FaceState:
     """A face of someone talking: a viseme, a mix, an emotion, brows and lids."""
     actions: Actions = {}
     names = list(VISEMES)[1:]
-    kind = rng.choice(["viseme", "mix", "random", "emotion", "closed"], p=[0.38, 0.24, 0.16, 0.14, 0.08])
-    if kind == "viseme":
+    kinds = ["viseme", "mix", "real", "random", "emotion", "closed"]
+    kind = rng.choice(kinds, p=[0.28, 0.18, 0.18, 0.15, 0.13, 0.08])
+    mouths = real_mouths()
+    if kind == "real" and mouths:
+        _merge(actions, mouths[int(rng.integers(len(mouths)))], float(rng.uniform(0.8, 1.2)))
+    elif kind in ("viseme", "real"):
         _merge(actions, VISEMES[str(rng.choice(names))], float(rng.uniform(0.75, 1.1)))
     elif kind == "mix":
         share = float(rng.uniform(0.2, 0.8))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vcam_avatar.factory import accessories
 from vcam_avatar.factory.human import HumanModel, human_model
 from vcam_avatar.factory.mesh import FloatArray, IntArray, skin, vertex_normals
-from vcam_avatar.factory.proxy import Proxy, asset_proxy, hair_shell, hood, shirt_collar
+from vcam_avatar.factory.proxy import Proxy, asset_proxy, hair_shell, hood, shirt_collar, smooth_garment
 from vcam_avatar.factory.skeleton import Rotations
 
 SKIN, EYE, TEETH, TONGUE, LASHES, HAIR, TIGHTS, MOUTH, CLOTH, FRAME, COLLAR, GEAR, LENS = range(13)
@@ -50,6 +50,8 @@ class Look:
     head_scale: float = 1.0
     outline_px: float = 0.0
     """Contour width in px of a 512 px high picture."""
+    fine: bool = False
+    """Round silhouettes of the garment, for large pictures; costs a third more time."""
     gear: tuple[str, ...] = ()
     """Of ``accessories.GEAR``."""
 
@@ -163,7 +165,8 @@ class Person:
             extra[eye, :3] = d / np.linalg.norm(d, axis=1, keepdims=True)
             extra[eye, 3] = sign
             groups += [(f"helper-{side}-eye", EYE), (f"helper-{side}-eyelashes-2", LASHES)]
-        if look.outfit is None and look.garment:
+        dressed = look.outfit is None and look.garment != NO_GARMENT
+        if dressed and not look.fine:
             groups.append(("helper-tights", TIGHTS))
         for name, kind in groups:
             material[m.group[name]] = kind
@@ -194,6 +197,12 @@ class Person:
         def none(proxy: Proxy) -> FloatArray:
             return np.zeros((len(proxy.canonical), 4), np.float32)
 
+        self._garment: Any = m.group["helper-tights"] if dressed else slice(0, 0)
+        if dressed and look.fine:
+            self._garment = slice(total, total + len(smooth_garment().canonical))
+            more = none(smooth_garment())
+            more[:, 1] = smooth_garment().fit(np.repeat(arm_parameter()[:, None], 3, 1))[:, 0]
+            add(smooth_garment(), TIGHTS, more)
         self._shell_range = slice(0, 0)
         if look.hair == "shell":
             self._shell_range = slice(total, total + len(hair_shell().canonical))
@@ -270,10 +279,9 @@ class Person:
             rest[start : start + len(proxy.canonical)] = proxy.fit(self.base)
         normals = np.zeros((self.count, 3), np.float32)
         vertex_normals(rest, self.faces, normals)
-        if look.outfit is None and look.garment:
-            index = m.group["helper-tights"]
-            fall = 1 - 0.6 * np.clip((m.vertices[index, 1] - 5.2) / 0.6, 0, 1)
-            rest[index] += normals[index] * (look.looseness * fall).astype(np.float32)[:, None]
+        cloth = self._garment
+        fall = 1 - 0.6 * np.clip((self.canonical[cloth, 1] - 5.2) / 0.6, 0, 1)
+        rest[cloth] += normals[cloth] * (look.looseness * fall).astype(np.float32)[:, None]
         rest[self._shell_range] += normals[self._shell_range] * np.float32(look.hair_volume + 0.04)
         self.rest = rest
 

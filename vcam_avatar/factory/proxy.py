@@ -150,13 +150,13 @@ def asset_proxy(file: Path, subdivisions: int = 0) -> Proxy:
     return refine(human_model(), proxy, subdivisions) if subdivisions else proxy
 
 
-@lru_cache(maxsize=1)
-def hair_shell() -> Proxy:
-    """The base mesh's hair helper, refined: cut to any length by the shader."""
+@lru_cache(maxsize=2)
+def helper_shell(group: str, rounds: int) -> Proxy:
+    """A helper mesh of the base mesh, refined: the hair shell or the garment. Its ``fit`` is linear."""
     model = human_model()
-    faces = model.faces["helper-hair"][0]
+    faces = model.faces[group][0]
     used, inverse = np.unique(faces, return_inverse=True)
-    operator, fine = loop_subdivision(inverse.reshape(-1, 3).astype(np.int32), len(used), 2)
+    operator, fine = loop_subdivision(inverse.reshape(-1, 3).astype(np.int32), len(used), rounds)
     index, weight = top_weights(np.asarray(operator @ model.weights[used]), 6)
 
     def fit(vertices: FloatArray) -> FloatArray:
@@ -165,6 +165,16 @@ def hair_shell() -> Proxy:
 
     zero = np.zeros((1, 2), np.float32)
     return Proxy(fine, fit(model.vertices), fit, index, weight, zero, np.zeros_like(fine))
+
+
+def hair_shell() -> Proxy:
+    """Cut to any length by the shader."""
+    return helper_shell("helper-hair", 2)
+
+
+def smooth_garment() -> Proxy:
+    """The garment with a round silhouette."""
+    return helper_shell("helper-tights", 1)
 
 
 def _bind(points: FloatArray, faces: IntArray, *, rigid: bool = False) -> Proxy:

@@ -107,7 +107,9 @@ void main(){
     float y0=mix(hairlen-.25*lk,f,smoothstep(1.12,.98,abs(ang))*step(.2,c.z));
     if(c.y<y0) discard; }
   if(window>0&&inface(c)) discard;
-  if(hairtex==1){ t=texture(shair,vt); if(t.a<(isline==1? .7:.42)) discard; t.a=1.; }
+  if(hairtex==1){
+    t=texture(shair,vt); if(t.a<(isline==1? .7:.45)) discard; t.a=1.;
+    if(abs(dot(normalize(vn),normalize(eyepos-vp)))<.16) discard; } // strands seen from the edge are dotted lines
 #elif GROUP==1
   if(skintex==1) t=vec4(texture(sskin,vt).rgb,1.);
 #elif GROUP==3
@@ -205,7 +207,7 @@ void main(){
     vec3 H=normalize(V+L); vec3 tan_=normalize(cross(N,cross(vec3(0,1,0),N))); float sh=sqrt(max(0.,1.-pow(dot(tan_,H),2.)));
     float band=mix(smoothstep(.955,.985,sh+.05*(st-.5)),.5*pow(sh,60.)*(.5+st),real); alb=mix(alb,hairh,band*.55*smoothstep(6.3,6.9,c.y)); }
 #elif GROUP==3
-  if(m==10){ pid=10.; alb=g2; }
+  if(m==10){ pid=10.; alb=g2*.94; }
   else { // cloth
     pid=10.; if(arm>0.) pid=15.; float g=m==8? 1.: garm(c,arm); alb=g1;
     float ay=arm>0.? arm*3.: c.x;

@@ -7,7 +7,7 @@ import numpy as np
 
 from vcam_avatar.factory.assets import AssetFolder
 from vcam_avatar.factory.bodies import BodyShot
-from vcam_avatar.factory.expressions import sample_face
+from vcam_avatar.factory.expressions import sample_face, sample_gaze
 from vcam_avatar.factory.faces import load_person
 from vcam_avatar.factory.gestures import sample_pose
 from vcam_avatar.factory.renderer import Renderer
@@ -47,8 +47,9 @@ def people_sheet(
         rng = np.random.default_rng([seed, index, 5])
         shot = BodyShot(rng, style, assets, size_px)
         load_person(renderer, shot.person)
-        state = sample_face(rng, shot.gaze)
-        picture = shot.draw(renderer, shot.pose(sample_pose(rng, shot.person), state), state)
+        pose = sample_pose(rng, shot.person)
+        state = sample_face(rng, sample_gaze(rng, float(pose.head[0]), float(pose.head[1])))
+        picture = shot.draw(renderer, shot.pose(pose, state), state)
         tiles.append(over(picture.rgba, sample_background(rng, size_px, size_px)))
     spent = time.process_time() - start
     renderer.close()

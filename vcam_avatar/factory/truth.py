@@ -122,6 +122,24 @@ def keypoints_3d(posed: Posed) -> FloatArray:
     return np.stack([*body, *hands]).astype(np.float32)
 
 
+_LEGS = ("knee", "ankle")
+_FEET = ("toe-1-3", "toe-5-4")
+
+
+def legs_3d(posed: Posed) -> FloatArray:
+    """What ``full_body`` appends, world dm ``(10, 3)``: knees, ankles, then toes and heels, right first."""
+    model, v = human_model(), posed.positions
+    out = [model.centre(v, f"joint-{s}-{n}") for s in "rl" for n in _LEGS]
+    for s in "rl":
+        big, small = (model.centre(v, f"joint-{s}-{n}") for n in _FEET)
+        ankle, toe = model.centre(v, f"joint-{s}-ankle"), (big + small) / 2
+        back = ankle - toe
+        heel = ankle + 0.25 * back * np.array([1, 0, 1])
+        heel[1] = toe[1]
+        out += [big, small, heel]
+    return np.stack(out).astype(np.float32)
+
+
 def keypoints_px(posed: Posed, matrix: FloatArray, width: int, height: int) -> FloatArray:
     """The 57 keypoints projected: ``(57, 3)`` x px, y px, depth 0..1."""
     return project(keypoints_3d(posed), matrix, width, height)
