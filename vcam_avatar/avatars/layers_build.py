@@ -388,7 +388,7 @@ def _skin(scene: _Scene, arms: list[_Arm]) -> dict[str, Any]:
     bright = pixels[order[int(0.55 * len(order)) : max(int(0.95 * len(order)), 1)]].mean(0)
     dark = pixels[order[int(0.04 * len(order)) : max(int(0.2 * len(order)), 1)]].mean(0)
     # Hands in shade still have to go with the face.
-    bright = np.clip(bright, 0.8 * face_colour, 1.15 * face_colour)
+    bright = np.clip(bright, 0.88 * face_colour, 1.12 * face_colour)
     dark = np.clip(dark, 0.42 * bright, 0.66 * bright * np.array([0.9, 0.97, 1.08]))
     balance = float(np.clip((sides[1] - sides[0]) / max(sum(sides), 1), -0.25, 0.25))
     light = np.array([3.0 * balance, -0.5, 0.85])
