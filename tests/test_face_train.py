@@ -1,24 +1,21 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+from vcam_avatar.media import FACE_ACTIONS
 
-from vcam_avatar.media import FACE_ACTIONS  # noqa: E402
-from vcam_avatar.training.face import FaceTrainer, held_out_loss, start_from_average, train  # noqa: E402
-from vcam_avatar.training.face_data import FaceSet, augmented_batch, mouth_class  # noqa: E402
-from vcam_avatar.training.face_export import export_face  # noqa: E402
-from vcam_avatar.training.face_net import Decoder, Encoder, sampling_grid  # noqa: E402
-from vcam_avatar.training.face_runtime import RuntimeDecoder, RuntimeEncoder  # noqa: E402
-
+# torch is imported inside the tests: collecting them must not need it.
 pytestmark = pytest.mark.train
 
 JAW = FACE_ACTIONS.index("jawOpen")
 
 
-def sliding_faces(people: int = 6, expressions: int = 4) -> FaceSet:
+def sliding_faces(people: int = 6, expressions: int = 4) -> Any:
     """People whose lower half slides down by a tenth of the crop when the jaw opens fully."""
+    from vcam_avatar.training.face_data import FaceSet
+
     rng = np.random.default_rng(1)
     side = 200
     shape = (people, expressions - 1, side, side)
@@ -46,6 +43,11 @@ def sliding_faces(people: int = 6, expressions: int = 4) -> FaceSet:
 
 
 def test_augmented_flow_still_leads_from_target_to_source() -> None:
+    import torch
+
+    from vcam_avatar.training.face_data import augmented_batch
+    from vcam_avatar.training.face_net import sampling_grid
+
     faces = sliding_faces()
     batch = augmented_batch(faces, np.arange(4), 3, np.random.default_rng(0))
     source = batch.source.repeat_interleave(3, 0)
@@ -62,6 +64,9 @@ def test_augmented_flow_still_leads_from_target_to_source() -> None:
 
 
 def test_the_average_face_explains_a_motion_that_all_share() -> None:
+    from vcam_avatar.training.face import start_from_average
+    from vcam_avatar.training.face_net import Decoder
+
     faces = sliding_faces()
     decoder = Decoder()
     start_from_average(decoder, faces)
@@ -71,6 +76,12 @@ def test_the_average_face_explains_a_motion_that_all_share() -> None:
 
 
 def test_training_lowers_the_loss_resumes_and_exports(tmp_path: Path) -> None:
+    import torch
+
+    from vcam_avatar.training.face import FaceTrainer, held_out_loss, train
+    from vcam_avatar.training.face_data import augmented_batch
+    from vcam_avatar.training.face_export import export_face
+
     faces = sliding_faces()
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
@@ -88,6 +99,11 @@ def test_training_lowers_the_loss_resumes_and_exports(tmp_path: Path) -> None:
 
 
 def test_what_runs_agrees_with_what_was_trained() -> None:
+    import torch
+
+    from vcam_avatar.training.face_net import Decoder, Encoder
+    from vcam_avatar.training.face_runtime import RuntimeDecoder, RuntimeEncoder
+
     torch.manual_seed(1)
     encoder, decoder = Encoder().eval(), Decoder().eval()
     picture, maps, wanted = torch.rand(1, 3, 160, 160), torch.rand(1, 3, 160, 160), torch.rand(1, 52)
@@ -99,6 +115,8 @@ def test_what_runs_agrees_with_what_was_trained() -> None:
 
 
 def test_mouth_classes_cover_nine_states() -> None:
+    from vcam_avatar.training.face_data import mouth_class
+
     actions = np.zeros((3, 52), np.float32)
     actions[1, JAW] = 1
     actions[2, FACE_ACTIONS.index("mouthPucker")] = 1

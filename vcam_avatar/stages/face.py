@@ -279,7 +279,7 @@ class NeuralFaceGenerator:
             busy = 3 * float(wanted[_JAW]) + float(wanted[_OPENING].sum()) - float(wanted[_JAW])
             closing = prepared.closing * max(0.0, 1 - busy / 0.5)
             pressed = min(1.0, 3 * float(wanted[_PRESS]))  # p b m press enough by themselves
-            jaw = float(wanted[_JAW] + closing[_JAW] * (1 - pressed))
+            jaw = float(wanted[_JAW] + closing[_JAW] * (1 - 0.6 * pressed))
             wanted = np.maximum(wanted, closing)
             wanted[_JAW] = jaw
         return np.asarray(wanted, np.float32)
