@@ -31,7 +31,14 @@ CONFIG = PoseNetConfig(
 )  # fmt: skip
 ARM_SPACE = fit_space(np.random.default_rng(0).normal(0, 0.1, (40, 57, 2)).astype(np.float32), ARM_POINTS, 2)
 OPTIONS = TrainOptions(
-    minutes=5, batch=4, ticks=32, truncation_points=16, evaluate_every=10, patience=2, least_gain=0.5
+    minutes=5,
+    follow_minutes=0.02,
+    batch=4,
+    ticks=32,
+    truncation_points=16,
+    evaluate_every=10,
+    patience=2,
+    least_gain=0.5,
 )
 
 

@@ -18,7 +18,7 @@ from vcam_avatar.stages.pose_idle import IdleMotion
 from vcam_avatar.stages.pose_layout import ARMS, HAND_POINTS, LAYOUTS, MID_HIP, layout_of, rest_pose
 from vcam_avatar.stages.pose_plan import MOTION_HZ, RESTING, Offer, Planner, UnitTable
 from vcam_avatar.stages.pose_retarget import limit_pose
-from vcam_avatar.stages.pose_voice import NoiseFloor
+from vcam_avatar.stages.pose_voice import NoiseFloor, Stress
 
 ROWS_PER_TICK = 4
 _TICK_S = 1 / MOTION_HZ
@@ -82,7 +82,7 @@ class NeuralPosePredictor:
         self._pose, self._before = base, base
         self._unit_logits: FloatArray | None = None
         self._voice = 0.0
-        self._floor = NoiseFloor()
+        self._floor, self._stress = NoiseFloor(), Stress()
         self._ease = 1.0
         self._rows: list[FloatArray] = []
         # Poses with the time at which each is due; three make a curve.
@@ -121,7 +121,8 @@ class NeuralPosePredictor:
         return out
 
     def _tick(self, rows: FloatArray, ended_s: float) -> None:
-        offer = self._planner.offer(self._pose, self._unit_logits, self._voice)
+        stress = self._stress.heard(rows) * (self._voice > 0.5)
+        offer = self._planner.offer(self._pose, self._unit_logits, self._voice, stress)
         said = self._run(rows, offer)
         self._advance(said)
         self.units_begun += self._planner.settle(offer, float(said["event"][0]))

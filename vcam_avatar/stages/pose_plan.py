@@ -23,8 +23,14 @@ _QUIET_TICKS = 10
 _QUIET_TO_REST_TICKS = 5
 """Only after this long without a voice may they go to rest for the pause's sake."""
 _SHORTEST_TICKS = 5
+_REACTION_TICKS, _READY = 3, 0.15
+"""Least time from the first sound to the first movement, and how likely it is in each tick after that."""
 _ALWAYS, _NEVER = -1e4, 1e4
 _RECENT = 8
+_LIVELY = 1.5
+"""How much lively units are preferred over calm ones that are as likely."""
+_STROKE_TICKS, _LONG = 12, 0.05
+"""What a stroke takes, and how much units are held back for each tick beyond that."""
 
 
 def unpacked(value: dict[str, Any]) -> FloatArray:
@@ -46,6 +52,8 @@ class UnitTable:
     end: FloatArray
     ticks: NDArray[np.int64]
     """``(U,)`` natural durations."""
+    energy: FloatArray
+    """``(U,)`` how lively, 0 to 1."""
     trunk_mean: FloatArray
     trunk_deviation: FloatArray
 
@@ -54,13 +62,11 @@ class UnitTable:
         """From the sidecar's values."""
         arrays = {
             "arm_basis": "arm_basis", "arm_offset": "arm_offset", "start": "unit_start",
-            "middle": "unit_middle", "end": "unit_end", "trunk_mean": "trunk_mean",
+            "middle": "unit_middle", "end": "unit_end", "energy": "unit_energy", "trunk_mean": "trunk_mean",
             "trunk_deviation": "trunk_deviation",
         }  # fmt: skip
         loaded = {name: unpacked(values[key]) for name, key in arrays.items()}
-        ticks = values["unit_ticks"]
-        ticks = np.asarray(ticks) if isinstance(ticks, list) else unpacked(ticks)
-        return cls(ticks=ticks.astype(np.int64), **loaded)
+        return cls(ticks=unpacked(values["unit_ticks"]).astype(np.int64), **loaded)
 
     def arms(self, pose: FloatArray) -> FloatArray:
         """float32 ``(D,)`` of a pose ``(K, 2)``."""
@@ -114,6 +120,7 @@ class Planner:
         self._trunk = np.zeros(len(table.trunk_mean), np.float32)
         self._length = 1.0
         self._quiet = 10**6
+        self._spoken = 0
         self._age = 10**6
         self._recent: list[int] = []
         self._next = RESTING
@@ -146,15 +153,19 @@ class Planner:
         head = np.array([unit == RESTING, 1 / length, length / 20], np.float32)
         return np.concatenate([head, middle, end, self._trunk]).astype(np.float32)
 
-    def offer(self, pose: FloatArray, unit_logits: FloatArray | None, voice: float) -> Offer:
+    def offer(
+        self, pose: FloatArray, unit_logits: FloatArray | None, voice: float, stress: float = 0.0
+    ) -> Offer:
         """Draw the possibilities of the next tick.
 
         Args:
             pose: float32 ``(K, 2)`` reached so far.
             unit_logits: float32 ``(U + 1,)`` of the tick before, or None at the start.
             voice: probability that somebody speaks.
+            stress: strength, 0..1, of a syllable that begins now.
         """
         self._quiet = 0 if voice > 0.5 else self._quiet + 1
+        self._spoken = self._spoken + 1 if voice > 0.5 else 0
         target = 1.0 if self._quiet < _QUIET_TO_REST_TICKS else 0.25
         self._lively += (target - self._lively) * (0.12 if target > self._lively else 0.05)
         table = self._table
@@ -168,12 +179,19 @@ class Planner:
         u = float(np.clip(self._rng.random(), 1e-4, 1 - 1e-4))
         chance = math.log(u / (1 - u))
         if self.resting:
-            chance = _NEVER if self._quiet > 1 or self._age < _SHORTEST_TICKS else chance
+            if self._spoken < _REACTION_TICKS or self._age < _SHORTEST_TICKS:
+                chance = _NEVER
+            elif u < _READY:
+                # Whoever begins to speak begins to move, sooner or later.
+                chance = _ALWAYS
         elif silent or self._age >= 1.1 * self._length + 1:
             chance = _ALWAYS
         elif self._age < _SHORTEST_TICKS:
             chance = _NEVER
-        self._next = RESTING if silent and not self.resting else self._draw(unit_logits)
+        elif u < stress and self._age >= min(_STROKE_TICKS, 0.5 * self._length):
+            # A strong syllable wants its own stroke; one under way is let through to its landing.
+            chance = _ALWAYS
+        self._next = RESTING if silent and not self.resting else self._draw(unit_logits, stress)
         if self._next == RESTING:
             self._next_length = float(self._rng.uniform(12, 17))
         else:
@@ -181,10 +199,12 @@ class Planner:
             self._next_length = float(np.clip(natural * self._rng.uniform(0.85, 1.25), 4, 45))
         return Offer(kept, self._plan(self._next, self._next_length, table.arms(pose)), self._next, chance)
 
-    def _draw(self, logits: FloatArray | None) -> int:
+    def _draw(self, logits: FloatArray | None, stress: float) -> int:
         if logits is None:
             return int(self._rng.integers(len(self._table.ticks)))
         score = np.array(logits, np.float64)
+        score[:-1] += (_LIVELY + 2 * stress) * self._table.energy
+        score[:-1] -= _LONG * np.maximum(0, self._table.ticks - _STROKE_TICKS)
         score[self._recent] -= 3.0
         if self.resting or self._quiet == 0:
             score[-1] -= 30.0 if self.resting else 1.5

@@ -19,7 +19,7 @@ from vcam_avatar.training.pose_clean import MOTION_HZ
 from vcam_avatar.training.pose_net import ROWS_PER_TICK, PoseNet
 from vcam_avatar.training.pose_pairs import TRUNK_SMOOTH_TICKS
 from vcam_avatar.training.pose_space import arm_space
-from vcam_avatar.training.pose_units import MotionBank
+from vcam_avatar.training.pose_units import MotionBank, unit_energy
 
 OPSET = 17
 TOLERANCE = 2e-4
@@ -142,6 +142,7 @@ def runtime_values(net: PoseNet, bank: MotionBank) -> dict[str, Any]:
         "unit_middle": packed(bank.middles),
         "unit_end": packed(bank.ends),
         "unit_ticks": packed(np.array([len(u.bones) - 1 for u in bank.units])),
+        "unit_energy": packed(unit_energy(bank)),
         "trunk_mean": packed(np.concatenate(whole).mean(0)),
         "trunk_deviation": packed(np.concatenate(whole).std(0)),
     }

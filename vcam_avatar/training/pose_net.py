@@ -278,6 +278,8 @@ class PoseNet(nn.Module):
             nn.Linear(256, n),
         )
         self.pose_skip = nn.Linear(2 * c.arm_components, n, bias=False)
+        # Following a plan is learnt first, without attention; what is heard comes in through this gate.
+        self.pose_gate = nn.Parameter(torch.zeros(c.dim))
         nn.init.zeros_(self.pose_skip.weight)
         nn.init.normal_(self.unit_meaning.weight, std=0.3)
         nn.init.zeros_(self.pose_head[-1].weight)
@@ -305,6 +307,13 @@ class PoseNet(nn.Module):
         end = (plan[..., 3 + size : 3 + 2 * size] - arm) / left
         return torch.cat([middle, end], -1) * (length > 0).to(plan.dtype)
 
+    def follow(
+        self, pose: torch.Tensor, before: torch.Tensor, plan: torch.Tensor, unit: torch.Tensor
+    ) -> torch.Tensor:
+        """Coefficients of the next pose from the plan alone, as if nothing had been heard."""
+        hidden = pose.new_zeros(*pose.shape[:-1], self.config.dim)
+        return pose + self._change(hidden, pose, before, plan, unit)
+
     def _change(
         self,
         hidden: torch.Tensor,
@@ -315,7 +324,7 @@ class PoseNet(nn.Module):
     ) -> torch.Tensor:
         """What to add to the coefficients ``pose`` to follow ``plan``."""
         speed = self.toward(pose, plan)
-        given = [hidden, plan, self.unit_meaning(unit), pose, (pose - before) * 4, speed * 4]
+        given = [hidden * self.pose_gate, plan, self.unit_meaning(unit), pose, (pose - before) * 4, speed * 4]
         return 0.25 * self.pose_head(torch.cat(given, -1)) + self.pose_skip(speed)
 
     def forward(

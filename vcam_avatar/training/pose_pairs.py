@@ -16,7 +16,7 @@ from vcam_avatar.stages.pose_retarget import limit_pose
 from vcam_avatar.training.pose_clean import MOTION_HZ
 from vcam_avatar.training.pose_prosody import ROWS_HZ, Prosody
 from vcam_avatar.training.pose_space import ARM_POINTS, BODY_POINTS, from_bones, to_bones
-from vcam_avatar.training.pose_units import MotionBank
+from vcam_avatar.training.pose_units import MotionBank, unit_energy
 
 ROWS_PER_TICK = ROWS_HZ // MOTION_HZ
 TRUNK_SMOOTH_TICKS = 12.0
@@ -31,6 +31,8 @@ class Rules:
     """A pause this long sends the hands to rest."""
     retraction_s: tuple[float, float] = (0.50, 0.85)
     """How long the way back takes."""
+    reaction_s: tuple[float, float] = (0.12, 0.36)
+    """From the first sound of a phrase to the first movement: what is not heard cannot be answered."""
     calm_phrase_share: float = 0.1
     """Phrases spoken without the hands."""
     nearest: int = 14
@@ -97,10 +99,8 @@ class Choreographer:
 
     def __init__(self, bank: MotionBank, rules: Rules | None = None) -> None:
         self.bank, self.rules = bank, rules or Rules()
-        self._travel = np.array([u.travel for u in bank.units])
         self._length = np.array([len(u.bones) - 1 for u in bank.units])
-        order = np.argsort(np.argsort(self._travel / (0.15 + self._length / MOTION_HZ)))
-        self._energy = order / max(1, len(order) - 1)
+        self._energy = unit_energy(bank)
         whole = to_bones(np.array(rest_pose())[None])[0]
         self._whole_rest = whole
 
@@ -124,20 +124,23 @@ class Choreographer:
     ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.int64], list[tuple[int, int]]]:  # fmt: skip
         rules = self.rules
         rest = np.asarray(rest_bones[list(ARM_POINTS)], np.float64)
-        stress_tick = np.ceil((prosody.stress_rows + 3) / ROWS_PER_TICK).astype(int)
+        stress_tick = np.ceil((prosody.stress_rows + 3) / ROWS_PER_TICK).astype(int) + 1
         strength_at = dict(zip(stress_tick.tolist(), prosody.stress.tolist(), strict=True))
         quiet = np.zeros(ticks, int)
+        spoken = np.zeros(ticks, int)
         for t in range(1, ticks):
             quiet[t] = 0 if speech[t] else quiet[t - 1] + 1
+            spoken[t] = spoken[t - 1] + 1 if speech[t] else 0
         track = np.zeros((ticks, len(ARM_POINTS), 2))
         event, code = np.zeros(ticks, bool), np.full(ticks, -1)
         spans: list[tuple[int, int]] = []
         used: list[int] = []
         now, t, resting, calm = rest.copy(), 0, True, False
         patience = int(rng.uniform(*rules.quiet_before_rest_s) * MOTION_HZ)
+        reaction = rng.uniform(*rules.reaction_s) * MOTION_HZ
         while t < ticks:
             silent = quiet[t] >= patience or not speech[: t + 1].any()
-            if resting and (silent or calm or not speech[t] or quiet[t] > 0):
+            if resting and (silent or calm or spoken[t] < reaction):
                 if silent:
                     calm = rng.random() < rules.calm_phrase_share
                 track[t] = now
@@ -151,7 +154,7 @@ class Choreographer:
                 chosen, resting = -1, True
                 patience = int(rng.uniform(*rules.quiet_before_rest_s) * MOTION_HZ)
             else:
-                resting = False
+                resting, reaction = False, rng.uniform(*rules.reaction_s) * MOTION_HZ
                 near = [k for k in (t - 1, t, t + 1) if k in strength_at]
                 want = strength_at[near[0]] if near else None
                 coming = next((k for k in range(t + 2, min(t + 60, ticks)) if k in strength_at), t + 60)
@@ -251,7 +254,7 @@ class Choreographer:
         depth = np.zeros(ticks + 32)
         for row, strength in zip(prosody.stress_rows, prosody.stress, strict=True):
             if rng.random() < 0.35 + 0.5 * strength:
-                at = int(np.ceil((row + 3) / ROWS_PER_TICK))
+                at = int(np.ceil((row + 3) / ROWS_PER_TICK)) + 1
                 if at < ticks:
                     size = self.rules.nod * (0.35 + 0.65 * strength) * rng.uniform(0.5, 1.3)
                     depth[at : at + len(pulse)] += size * pulse

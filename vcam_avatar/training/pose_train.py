@@ -33,9 +33,11 @@ class TrainOptions:
 
     minutes: float = 12.0
     """Time box; the learning rate falls to nothing at its end."""
+    follow_minutes: float = 3.0
+    """Time for learning to follow plans beforehand."""
     seed: int = 0
-    batch: int = 16
-    ticks: int = 128
+    batch: int = 8
+    ticks: int = 112
     """Length of the pieces."""
     truncation_points: int = 96
     """Labels taken from each piece."""
@@ -46,7 +48,7 @@ class TrainOptions:
     """The same in the last third: fine-tuning on what is real."""
     history_noise: float = 0.25
     """Greatest size of the wander added to the poses that are given, in components."""
-    own_predictions: float = 0.6
+    own_predictions: float = 0.5
     """Share of pieces whose given poses are partly the network's own."""
     plan_dropout: float = 0.12
     """Share of pieces trained without knowing the plan."""
@@ -242,7 +244,7 @@ def _own_history(
     given = pose
     chosen = torch.as_tensor(rng.random((len(pose), 1, 1)) < 0.7).to(pose.dtype)
     with torch.no_grad():
-        for _ in range(int(rng.integers(1, 4))):
+        for _ in range(int(rng.integers(1, 3))):
             said = _say(net, batch, given, before)
             own = torch.cat([pose[:, :1], net.encode_pose(said.pose)[:, :-1]], 1)
             given = pose + (own - pose) * chosen
@@ -320,7 +322,11 @@ def train(
         step, spent, best = content["step"], content["spent_s"], content["best"]
         rng = np.random.default_rng([options.seed, step])
     else:
+        from vcam_avatar.training.pose_pretrain import pretrain
+
         net = new_net(samples, config, arms)
+        if options.follow_minutes > 0 and config.units > 0:
+            pretrain(net, samples, minutes=options.follow_minutes, seed=options.seed, say=say)
     optimiser = torch.optim.AdamW(net.parameters(), options.rate, weight_decay=1e-3, betas=(0.9, 0.98))
     if resume:
         optimiser.load_state_dict(content["optimiser"])
@@ -410,6 +416,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("dataset", type=Path, help="folder made by 'dataset build' or 'dataset pairs'")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and records")
     parser.add_argument("--minutes", type=float, default=defaults.minutes, help="time box (default: 12)")
+    parser.add_argument(
+        "--follow-minutes", type=float, default=defaults.follow_minutes, help="to learn plans before (3)"
+    )
     parser.add_argument("--kind", choices=KINDS, default=KINDS[0], help="encoder and decoder")
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
@@ -423,7 +432,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = PoseNetConfig(
         kind=args.kind, keypoints=samples[0].pose.shape[1], plan=samples[0].plan.shape[1], units=units
     )
-    options = replace(defaults, minutes=args.minutes, seed=args.seed, evaluate_every=args.evaluate_every)
+    options = replace(
+        defaults,
+        minutes=args.minutes,
+        follow_minutes=args.follow_minutes,
+        seed=args.seed,
+        evaluate_every=args.evaluate_every,
+    )
     bank = load_bank(args.dataset / BANK_NAME)
     best = train(
         learnt, measured, args.out, config, options, bank.arms, args.resume, lambda s: print(s, flush=True)

@@ -80,6 +80,14 @@ class MotionBank:
     """float32 ``(U, D)`` middle pose."""
 
 
+def unit_energy(bank: MotionBank) -> FloatArray:
+    """How lively each unit is among all: float32 ``(U,)`` rank by speed, 0..1."""
+    travel = np.array([u.travel for u in bank.units])
+    seconds = np.array([len(u.bones) - 1 for u in bank.units]) / MOTION_HZ
+    order = np.argsort(np.argsort(travel / (0.15 + seconds)))
+    return np.asarray(order / max(1, len(order) - 1), np.float32)
+
+
 def save_bank(path: Path, bank: MotionBank) -> None:
     """Store a bank as one archive."""
     lengths = [len(u.bones) for u in bank.units], [len(b) for b in bank.body]
