@@ -1,11 +1,13 @@
 """Avatars edited while one of them is on air."""
 
 import dataclasses
+import threading
 
 from daemon_doubles import SIZE, Stage, eventually
 from doubles import make_avatar
 
 from vcam_avatar.daemon.health import State
+from vcam_avatar.daemon.shelf import Shelf
 from vcam_avatar.errors import AvatarDataError
 
 
@@ -56,3 +58,24 @@ def test_new_avatars_join_the_list_and_others_stay_ready():
         assert "avatar5" in stage.service.avatars()
         assert stage.shelf.get("avatar2") is ready
         assert stage.service.current() == "avatar1"
+
+
+def test_a_wanted_avatar_does_not_queue_behind_those_made_ready_in_case():
+    gate, order = threading.Event(), []
+
+    def prepare(name):
+        order.append(name)
+        if name == "b":
+            gate.wait(5)
+        return name
+
+    shelf = Shelf(lambda: list("abcde"), prepare, capacity=5)
+    shelf.warm("a")
+    eventually(lambda: order == ["b"])
+    assert shelf.get("d") == "d"
+    assert order == ["b", "d"]
+    gate.set()
+    assert shelf.get("b") == "b"
+    eventually(lambda: len(order) == 4)
+    assert sorted(order) == ["b", "c", "d", "e"]
+    shelf.close()

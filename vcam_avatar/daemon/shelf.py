@@ -17,7 +17,7 @@ Prepared = TypeVar("Prepared")
 
 
 class Shelf(Generic[Prepared]):
-    """Prepares avatars on one thread of its own and keeps the most recently used ones."""
+    """Prepares avatars on threads of its own, wanted ones first, and keeps the most recently used."""
 
     def __init__(
         self,
@@ -37,6 +37,8 @@ class Shelf(Generic[Prepared]):
         self._lock = threading.Lock()
         self._ready: OrderedDict[str, Future[Prepared]] = OrderedDict()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="shelf", initializer=_step_back)
+        self._urgent = ThreadPoolExecutor(1, thread_name_prefix="wanted", initializer=_step_back)
+        self._warming: dict[str, Future[Prepared]] = {}
         self.names: tuple[str, ...] = tuple(names())
         """The avatars there are, in hotkey order."""
 
@@ -53,7 +55,7 @@ class Shelf(Generic[Prepared]):
         Raises:
             AvatarError: it cannot be made ready.
         """
-        return self._future(name).result()
+        return self._future(name, urgent=True).result()
 
     def want(self, name: str, then: Callable[[Prepared], None], fail: Callable[[AvatarError], None]) -> None:
         """Call ``then`` with the avatar as soon as it is ready: at once if it is, else on the shelf's
@@ -72,7 +74,7 @@ class Shelf(Generic[Prepared]):
                 error = AvatarDataError(f"avatar {name} cannot be prepared ({error})")
             fail(error)
 
-        self._future(name).add_done_callback(done)
+        self._future(name, urgent=True).add_done_callback(done)
 
     def warm(self, around: str) -> None:
         """Prepare the neighbours of an avatar, as far as there is room, for the next key press."""
@@ -126,13 +128,22 @@ class Shelf(Generic[Prepared]):
 
     def close(self) -> None:
         """Prepare nothing more."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        for worker in (self._worker, self._urgent):
+            worker.shutdown(wait=False, cancel_futures=True)
 
-    def _future(self, name: str) -> "Future[Prepared]":
+    def _future(self, name: str, urgent: bool = False) -> "Future[Prepared]":
         with self._lock:
+            self._warming = {key: kept for key, kept in self._warming.items() if not kept.done()}
             future = self._ready.get(name)
+            if urgent and future is not None and self._warming.get(name) is future:
+                # What somebody waits for must not queue behind what is only made ready in case.
+                future.cancel()
+                del self._warming[name]
             if future is None or future.cancelled() or (future.done() and future.exception() is not None):
-                future = self._ready[name] = self._worker.submit(self._prepare, name)
+                worker = self._urgent if urgent else self._worker
+                future = self._ready[name] = worker.submit(self._prepare, name)
+                if not urgent:
+                    self._warming[name] = future
             self._ready.move_to_end(name)
             while len(self._ready) > self._capacity:
                 oldest = next(iter(self._ready))
