@@ -151,10 +151,22 @@ def test_tracking_is_calm_at_rest_and_quick_in_motion():
     assert np.std(still[10:], 0).mean() < 0.07
     fast = HandTrack()
     fast.follow(EYE, np.zeros(20, np.float32))
-    for _ in range(3):
+    for _ in range(14):
         rotation, angles = fast.follow(turn(3), np.full(20, 1.0, np.float32))
+    assert np.trace(rotation.T @ turn(3)) > 2.9
     assert np.allclose(rotation @ rotation.T, EYE, atol=1e-5)
     assert angles.min() > 0.85
+
+
+def test_a_single_wrong_frame_is_hardly_seen():
+    track = HandTrack()
+    track.follow(EYE, np.zeros(20, np.float32))
+    flipped = np.diag([-1.0, 1.0, -1.0]).astype(np.float32)
+    rotation, _ = track.follow(flipped, np.zeros(20, np.float32))
+    assert np.degrees(np.arccos((np.trace(rotation) - 1) / 2)) < 10
+    for _ in range(5):
+        rotation, _ = track.follow(EYE, np.zeros(20, np.float32))
+    assert np.trace(rotation) > 2.99
 
 
 def test_short_forearms_point_at_the_viewer():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from vcam_avatar.media import ByteArray, FloatArray
@@ -88,33 +89,44 @@ def place_arm(
     )
 
 
+_FASTEST_RAD = 0.5
+"""Greatest turn of a palm from frame to frame: what turns faster was seen wrong."""
+_DOUBT_RAD = 1.0
+"""A jump that is not followed at once: it may be a single wrong frame."""
+
+
 class HandTrack:
-    """Palm rotation and finger angles over time: calm when nearly still, quick when moving."""
+    """Palm rotation and finger angles over time: calm when nearly still, quick when moving, never a jump."""
 
     def __init__(self) -> None:
         self._rotation: FloatArray | None = None
         self._angles = np.zeros(ANGLE_COUNT, np.float32)
+        self._doubts = 0
 
     def reset(self) -> None:
         """Forget the past."""
         self._rotation = None
+        self._doubts = 0
 
     def follow(self, rotation: FloatArray, angles: FloatArray) -> tuple[FloatArray, FloatArray]:
         """One more frame: float32 ``(3, 3)`` and ``(20,)`` -> the same, steadied."""
         if self._rotation is None:
             self._rotation, self._angles = rotation.copy(), angles.copy()
             return self._rotation, self._angles
-        cosine = float(np.clip((np.trace(self._rotation.T @ rotation) - 1) / 2, -1, 1))
-        turned = float(np.arccos(cosine))
-        share = 0.35 + 0.5 * min(1.0, turned / 0.5)
-        mixed = (1 - share) * self._rotation + share * rotation
-        first = mixed[:, 0] / max(float(np.linalg.norm(mixed[:, 0])), 1e-6)
-        second = mixed[:, 1] - first * float(first @ mixed[:, 1])
-        second /= max(float(np.linalg.norm(second)), 1e-6)
-        self._rotation = np.stack([first, second, np.cross(first, second)], 1).astype(np.float32)
-        change = np.abs(angles - self._angles)
-        shares = 0.35 + 0.5 * np.minimum(1.0, change / 0.5)
-        self._angles = (self._angles + shares * (angles - self._angles)).astype(np.float32)
+        turn, _ = cv2.Rodrigues((self._rotation.T @ rotation).astype(np.float64))
+        angle = float(np.linalg.norm(turn))
+        if angle > 1e-6:
+            step = angle * (0.35 + 0.5 * min(1.0, angle / 0.5))
+            self._doubts = self._doubts + 1 if angle > _DOUBT_RAD else 0
+            if self._doubts:
+                step = min(step, 0.10 + 0.12 * (self._doubts - 1))
+            step = min(step, _FASTEST_RAD)
+            small, _ = cv2.Rodrigues(turn * (step / angle))
+            self._rotation = (self._rotation @ small).astype(np.float32)
+        change = angles - self._angles
+        shares = 0.35 + 0.5 * np.minimum(1.0, np.abs(change) / 0.5)
+        moved = np.clip(change * shares, -_FASTEST_RAD, _FASTEST_RAD)
+        self._angles = (self._angles + moved).astype(np.float32)
         return self._rotation, self._angles
 
 
