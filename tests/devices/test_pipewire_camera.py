@@ -3,10 +3,12 @@
 import os
 import stat
 import sys
+import time
 
 import numpy as np
 import pytest
 
+from vcam_avatar.devices import pipewire_camera
 from vcam_avatar.devices.virtual_camera import VirtualCameraSink
 from vcam_avatar.errors import DeviceError
 from vcam_avatar.media import Frame, Size
@@ -34,6 +36,11 @@ def gstreamer(tmp_path, monkeypatch):
 
 def frame(value):
     return Frame(0, np.full((48, 64, 3), value, np.uint8))
+
+
+def send_for_ever(sink):
+    while True:
+        sink.send(frame(1))
 
 
 def test_frames_arrive_as_yuv(gstreamer, tmp_path):
@@ -83,11 +90,22 @@ def test_a_child_that_dies_is_a_device_error_and_one_that_hangs_is_ended(gstream
     sink = VirtualCameraSink(backend="pipewire")
     sink.open(SIZE, 25)
     sink._camera._backend._child.stdin.write(bytes(1000))
-    sink._camera._backend._child.stdin.flush()
     sink._camera._backend._child.wait(5)
     with pytest.raises(DeviceError, match="ended"):
         sink.send(frame(1))
     sink.close()
     gstreamer("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)")
     sink.open(SIZE, 25)
+    sink.close()
+
+
+def test_a_child_that_takes_no_frames_is_a_device_error(gstreamer, monkeypatch):
+    monkeypatch.setattr(pipewire_camera, "_STUCK_S", 0.2)
+    gstreamer("import time; time.sleep(60)")
+    sink = VirtualCameraSink(backend="pipewire")
+    sink.open(SIZE, 25)
+    start = time.monotonic()
+    with pytest.raises(DeviceError, match="takes no frames"):
+        send_for_ever(sink)
+    assert time.monotonic() - start < 3
     sink.close()

@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+PATIENCE = float(os.environ.get("VCAM_E2E_PATIENCE", "1"))
+"""Limits of waiting are multiplied by this: more on a busy machine."""
 OBS_PASSWORD = "e2e-secret-7c1f"
 MICROPHONE = "Mic/Aux"
 PULSE_CONFIG = """\
@@ -83,7 +85,7 @@ RecEncoder=x264
 
 def wait_for(ready: Callable[[], Any], limit_s: float = 10.0, every_s: float = 0.05) -> Any:
     """Poll until ``ready()`` is truthy; return it, or the last value at the limit."""
-    end = time.monotonic() + limit_s
+    end = time.monotonic() + limit_s * PATIENCE
     while not (value := ready()) and time.monotonic() < end:
         time.sleep(every_s)
     return value

@@ -53,7 +53,7 @@ tests() {
 
 in_kernel() {
     "$HERE/uml/run.sh" -m 5G -t 600 -w "$WORK" -- env TMPDIR=/run PYTHONDONTWRITEBYTECODE=1 \
-        VCAM_E2E_STAGES="${VCAM_E2E_STAGES:-}" VCAM_E2E_WAV="${VCAM_E2E_WAV:-}" \
+        VCAM_E2E_PATIENCE="${VCAM_E2E_PATIENCE:-2}" VCAM_E2E_STAGES="${VCAM_E2E_STAGES:-}" VCAM_E2E_WAV="${VCAM_E2E_WAV:-}" \
         "${PYTHON:-$CACHE/venv/bin/python}" -m pytest -p no:cacheprovider -c "$ROOT/pyproject.toml" \
         --rootdir "$ROOT" -q -s --durations=5 "$@"
 }

@@ -16,6 +16,8 @@ pytestmark = pytest.mark.device
 
 SECONDS = float(os.environ.get("VCAM_E2E_SECONDS", "20"))
 FPS = 25
+BUSY = bool(os.environ.get("VCAM_E2E_BUSY"))
+"""The machine has other work: times say nothing."""
 REAL = os.environ.get("VCAM_E2E_STAGES") == "real"
 MOUTH = (0.035, 0.035, 0.015, 0.025)
 """Where the stand-in's square lies: x, y, width, height as shares of the picture."""
@@ -50,6 +52,30 @@ def allow_cameras(lab):
     )  # fmt: skip
 
 
+def mouth_of_the_first_avatar(lab):
+    """Writes a configuration with a still body; where the mouth then is, as shares of the picture."""
+    from vcam_avatar.config import load_config
+    from vcam_avatar.pipeline import build
+
+    file = lab.folder / "config.toml"
+    file.write_text(
+        f'[video]\nsize = "640x360"\nfps = {FPS}\n[camera]\nbackend = "pipewire"\n'
+        "[motion]\ngain = 0.0\nhead_gain = 0.0\n[obs]\nfollow = false\n"
+    )
+    config = load_config(file)
+    stages = build.build_stages(config)
+    avatar = build.prepare_avatar(stages, build.find_configured_avatar(config), config)
+    grid = stages.body.generate(avatar.body, avatar.start_pose).face_grid
+    # The mouth lies at (0.5, 0.58) of the face crop.
+    rows, columns = grid.shape[:2]
+    part = grid[
+        round(0.55 * rows) : round(0.64 * rows) + 1, round(0.45 * columns) : round(0.55 * columns) + 1
+    ]
+    (left, top), (right, bottom) = part.reshape(-1, 2).min(0), part.reshape(-1, 2).max(0)
+    width, height = max(right - left, 6), max(bottom - top, 6)
+    return (float(left / 640), float(top / 360), float(width / 640), float(height / 360))
+
+
 def test_chromium_sees_the_speaking_avatar(desktop, record_property):
     lab = desktop
     speech = lab.folder / "speech.wav"
@@ -61,10 +87,14 @@ def test_chromium_sees_the_speaking_avatar(desktop, record_property):
         str(speech),
         "Hello there. One, two, three. This is the avatar camera.",
     )
-    stand_in = [str(Path(__file__).parent / "stand_in.py"), "mic", "pipewire", "640x360", str(FPS)]
-    service = lab.start("service", sys.executable, *stand_in)
+    region = MOUTH
+    command = [str(Path(__file__).parent / "stand_in.py"), "mic", "pipewire", "640x360", str(FPS)]
+    if REAL:
+        region = mouth_of_the_first_avatar(lab)
+        command = ["-m", "vcam_avatar.cli.main", "-v", "run", "--config", str(lab.folder / "config.toml")]
+    service = lab.start("service", sys.executable, *command)
     answer = wait_for(
-        lambda: (a := lab.ctl("status", check=False)) and a["state"] == "RUNNING" and a, 20, 0.2
+        lambda: (a := lab.ctl("status", check=False)) and a["state"] == "RUNNING" and a, 40, 0.2
     )
     assert answer, lab.log("service")
     allow_cameras(lab)
@@ -77,18 +107,13 @@ def test_chromium_sees_the_speaking_avatar(desktop, record_property):
 
     talker = threading.Thread(target=talk)
     talker.start()
-    seen = look(
-        lab,
-        "Avatar Cam",
-        SECONDS + 6,
-        ("--enable-features=WebRtcPipeWireCamera",),
-        headless=False,
-        region=MOUTH,
-    )
+    flags = ("--enable-features=WebRtcPipeWireCamera",)
+    seen = look(lab, "Avatar Cam", SECONDS + 6, flags, headless=False, region=region)
     talker.join()
     assert "error" not in seen, seen
     status = lab.ctl("status")
     service.terminate()
+    assert seen["frames"] > 10, f"{seen}\n{status}\n{lab.log('service')[-1500:]}"
     gaps = np.array(seen["gaps_ms"])
     print(
         f"\n{seen['label']} {seen['width']}x{seen['height']}, {seen['fps']:.2f} fps, "
@@ -100,8 +125,9 @@ def test_chromium_sees_the_speaking_avatar(desktop, record_property):
     record_property("longest_gap_ms", float(gaps.max()))
     assert seen["label"] == "Avatar Cam"
     assert (seen["width"], seen["height"]) == (640, 360)
-    assert seen["fps"] == pytest.approx(FPS, abs=0.5)
-    assert gaps.max() <= 2 * 1000 / FPS + 5 or os.environ.get("VCAM_E2E_BUSY")
+    if not BUSY:
+        assert seen["fps"] == pytest.approx(FPS, abs=0.5)
+        assert gaps.max() <= 2 * 1000 / FPS + 5
     levels = np.array(seen["levels"])
     assert player is not None
     moments, mouth = levels[:, 0] / 1000, levels[:, 1]
@@ -111,11 +137,16 @@ def test_chromium_sees_the_speaking_avatar(desktop, record_property):
     loudness = np.array([samples[k : k + period].std() for k in range(0, len(samples), period)])
     envelope = np.clip(20 * np.log10(loudness + 1e-6) + 60, 0, 60)
     grid = np.arange(player[0], min(moments[-1], player[0] + len(envelope) * 0.02 + 1.0), 0.02)
-    opening = np.interp(grid, moments, mouth)
+    # An open mouth is darker than closed lips; the stand-in's is brighter.
+    opening = np.interp(grid, moments, -mouth if REAL else mouth)
     scores = []
     for lag in range(min(45, len(opening) - 50)):
         part = opening[lag : lag + len(envelope)]
         scores.append(np.corrcoef(part, envelope[: len(part)])[0, 1])
-    print(f"mouth in the browser against the sound: {max(scores):.2f}; quiet: {np.median(quiet):.0f}")
+    moving, still = np.std(opening), np.std(quiet)
+    print(
+        f"mouth in the browser against the sound: {max(scores):.2f}; "
+        f"moving {moving:.1f}, in silence {still:.1f}"
+    )
     assert max(scores) >= 0.5
-    assert np.percentile(quiet, 99) < 20
+    assert still < 0.25 * moving

@@ -6,9 +6,12 @@ so that the sink treats it like every other camera.
 """
 
 import contextlib
+import os
+import select
 import shutil
 import subprocess
 import threading
+import time
 from typing import Any
 
 import cv2
@@ -19,6 +22,7 @@ from vcam_avatar.media import ByteArray
 BACKEND = "pipewire"
 NODE_NAME = "avatar-cam"
 _END_S = 1.0
+_STUCK_S = 1.0
 _REMEDY = "sudo apt install gstreamer1.0-tools gstreamer1.0-pipewire gstreamer1.0-plugins-base"
 
 
@@ -55,6 +59,7 @@ class PipeWireCamera:
         self._yuv = np.empty((height * 3 // 2, width), np.uint8)
         self._child = subprocess.Popen(
             _pipeline(width, height, fps, self._label),
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -65,6 +70,8 @@ class PipeWireCamera:
         if self._child.poll() is not None:
             self._close_input()
             raise RuntimeError(self._complaint())
+        assert self._child.stdin is not None
+        os.set_blocking(self._child.stdin.fileno(), False)
         # Whatever the child says later must not fill the pipe and stop it.
         threading.Thread(target=self._drain, name="pipewire-log", daemon=True).start()
 
@@ -75,12 +82,22 @@ class PipeWireCamera:
             RuntimeError: the child has ended.
         """
         cv2.cvtColor(frame.reshape(self._shape), cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
-        assert self._child.stdin is not None
         try:
-            self._child.stdin.write(self._yuv.data)
-            self._child.stdin.flush()
+            self._write(self._yuv.data.cast("B"))
         except (BrokenPipeError, ValueError) as exc:
             raise RuntimeError("PipeWire's side has ended") from exc
+
+    def _write(self, data: memoryview) -> None:
+        """All of ``data``; a child that hangs must not take the picture with it."""
+        assert self._child.stdin is not None
+        pipe = self._child.stdin.fileno()
+        deadline = time.monotonic() + _STUCK_S
+        while data:
+            _, ready, _ = select.select([], [pipe], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise RuntimeError("PipeWire's side takes no frames")
+            with contextlib.suppress(BlockingIOError):
+                data = data[os.write(pipe, data) :]
 
     def close(self) -> None:
         """End the child."""
@@ -116,7 +133,7 @@ class PipeWireCamera:
     def _drain(self) -> None:
         assert self._child.stderr is not None
         with self._child.stderr as log:
-            while log.read1(4096):  # type: ignore[attr-defined]
+            while log.read(4096):
                 pass
 
 
