@@ -10,6 +10,7 @@ from vcam_avatar.errors import AvatarDataError
 from vcam_avatar.media import Size, face_crop_matrix
 from vcam_avatar.stages.body import BodyGenerator
 from vcam_avatar.stages.body_background import cover, extend
+from vcam_avatar.stages.body_paint import Painted
 
 SIZE = Size(WIDTH, HEIGHT)
 VIEW = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
@@ -182,6 +183,25 @@ def test_a_hand_before_the_face_hides_it(generator, prepared):
     x, y = body.face_grid.mean((0, 1)).astype(int)
     assert body.occlusion[y - 30 : y + 60, x - 40 : x + 40].max() > 200
     assert body.occlusion[:10].max() == 0
+
+
+def test_hands_shade_the_torso_and_nothing_else(prepared):
+    image = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    alpha = np.zeros((60, 60, 4), np.uint8)
+    alpha[10:50, 10:50] = 255
+    left, top = WIDTH // 2 - 30, 230
+    painted = Painted(alpha, alpha[..., 3].copy(), left, top)
+    prepared.shadow.cast(image, painted, 0.0)
+    under = image[top + 20 : top + 50, left + 20 : left + 40].mean()
+    assert under < 150
+    assert (image[:150] == 200).all()
+    assert (image[:, :100] == 200).all()
+    far = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    prepared.shadow.cast(far, painted, 0.8 * prepared.core.unit)
+    assert far[top + 20 : top + 50, left + 20 : left + 40].mean() > under + 15
+    beside = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    prepared.shadow.cast(beside, Painted(alpha, alpha[..., 3].copy(), 5, 300), 0.0)
+    assert (beside == 200).all()
 
 
 def test_backgrounds_fill_the_frame():

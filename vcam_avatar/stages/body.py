@@ -16,6 +16,7 @@ from vcam_avatar.stages.body_background import make_background
 from vcam_avatar.stages.body_core import OVERSAMPLE, CoreMesh, build_core_mesh
 from vcam_avatar.stages.body_paint import HandPainter, Painted, Ramp, make_ramp, over
 from vcam_avatar.stages.body_refine import DrawnHand, HandRefiner
+from vcam_avatar.stages.body_shadow import TorsoShadow
 from vcam_avatar.stages.hands import HandMesh, bone_matrices, forearm_matrix, load_hand_mesh
 from vcam_avatar.stages.pose_layout import ARMS
 from vcam_avatar.stages.pose_retarget import Gains, Retargeter
@@ -62,6 +63,7 @@ class PreparedBody:
     """``(2, 3)`` picture -> frame."""
     background: ByteArray
     core: CoreMesh
+    shadow: TorsoShadow
     arms: dict[str, _Arm]
     order: FrontOrder
     images: tuple[ByteArray, ByteArray]
@@ -154,6 +156,8 @@ class BodyGenerator:
             [view[:, :2] @ crop[:, :2], (view[:, :2] @ crop[:, 2] + view[:, 2])[:, None]], 1
         )
         core = build_core_mesh(texture, origin, rest, _to_frame(view, face), crop.astype(np.float32))
+        chin = float(_to_frame(view, face)[:, 1].max())
+        shadow = TorsoShadow(texture, origin, OVERSAMPLE, chin, size, core.unit)
         arms: dict[str, _Arm] = {}
         for name, joints in (("right", ARMS[0]), ("left", ARMS[1])):
             arm = layers.arm(name)
@@ -162,8 +166,8 @@ class BodyGenerator:
         shape = (size.height_px, size.width_px)
         images = (np.zeros((*shape, 3), np.uint8), np.zeros((*shape, 3), np.uint8))
         return PreparedBody(
-            size, retargeter, view, np.ascontiguousarray(background), core, arms, FrontOrder(), images,
-            np.zeros_like(core.points), np.zeros((*shape, 4), np.uint8),
+            size, retargeter, view, np.ascontiguousarray(background), core, shadow, arms, FrontOrder(),
+            images, np.zeros_like(core.points), np.zeros((*shape, 4), np.uint8),
         )  # fmt: skip
 
     def _prepare_arm(
@@ -275,7 +279,10 @@ class BodyGenerator:
         )
 
         def paint(fade: tuple[float, float], until: float = 9.0) -> Painted | None:
-            return arm.painter.draw((p.size.width_px, p.size.height_px), fade, until, arm.tint)
+            drawn = arm.painter.draw((p.size.width_px, p.size.height_px), fade, until, arm.tint)
+            if drawn is not None and target.shape[2] == 3:
+                p.shadow.cast(target, drawn, -float(placed.wrist[2]) - 0.25 * p.core.unit)
+            return drawn
 
         if arm.fore.is_empty:
             last = paint((-0.02, 0.1))
@@ -397,6 +404,12 @@ def _frame_texture(
     left, top = max(0, int((-x - margin) / scale)), max(0, int((-y - margin) / scale))
     right = min(picture.shape[1], int(np.ceil((size.width_px + margin - x) / scale)))
     bottom = min(picture.shape[0], int(np.ceil((size.height_px + margin - y) / scale)))
+    # Nothing but the person: textures of whole frames fill the memory.
+    shown = picture[top:bottom, left:right, 3] > 0
+    rows, columns = np.nonzero(shown.any(1))[0], np.nonzero(shown.any(0))[0]
+    if len(rows) and len(columns):
+        bottom, right = min(bottom, top + int(rows[-1]) + 3), min(right, left + int(columns[-1]) + 3)
+        top, left = max(top, top + int(rows[0]) - 2), max(left, left + int(columns[0]) - 2)
     right, bottom = max(right, left + 2), max(bottom, top + 2)
     part = _at_scale(np.ascontiguousarray(picture[top:bottom, left:right]), scale)
     return np.ascontiguousarray(part), (x + left * scale, y + top * scale)
