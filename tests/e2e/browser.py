@@ -19,10 +19,19 @@ SCRIPT = """
   stream.getTracks().forEach(t => t.stop());
   const camera = cameras.find(d => d.label.includes(LABEL));
   if (!camera) return JSON.stringify({error: 'not listed', cameras: cameras.map(d => d.label)});
-  stream = await md.getUserMedia({video: {deviceId: {exact: camera.deviceId}}});
   const video = document.getElementById('v');
-  video.srcObject = stream;
-  await video.play();
+  const wait = ms => new Promise(r => setTimeout(r, ms));
+  let openings = 0;
+  do {  // a camera opened right after it was closed may give nothing
+    if (openings) stream.getTracks().forEach(t => t.stop());
+    await wait(1000);
+    stream = await md.getUserMedia({video: {deviceId: {exact: camera.deviceId}}});
+    openings++;
+    video.srcObject = stream;
+    const first = new Promise(r => video.requestVideoFrameCallback(() => r(true)));
+    await Promise.race([video.play(), wait(8000)]);
+    if (await Promise.race([first, wait(8000)])) break;
+  } while (openings < 3);
   const moments = [], levels = [];
   const canvas = document.createElement('canvas');
   const [x, y, w, h] = REGION.map((v, i) => Math.round(v * (i % 2 ? video.videoHeight : video.videoWidth)));
@@ -44,7 +53,7 @@ SCRIPT = """
   const gaps = moments.slice(1).map((t, i) => t - moments[i]);
   return JSON.stringify({
     label: stream.getVideoTracks()[0].label, width: video.videoWidth, height: video.videoHeight,
-    frames: moments.length, fps: (moments.length - 1) / (moments[moments.length - 1] - moments[0]) * 1000,
+    openings: openings, frames: moments.length, fps: (moments.length - 1) / (moments[moments.length - 1] - moments[0]) * 1000,
     gaps_ms: gaps, levels: levels, cameras: cameras.map(d => d.label)});
 } catch (e) { return JSON.stringify({error: e.name + ': ' + e.message}) } })()
 """
