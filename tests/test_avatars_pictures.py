@@ -171,7 +171,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 def test_created_loaded_damaged_repaired(
     analyser: PictureAnalyser, astronaut: Image.Image, tmp_path: Path
 ) -> None:
-    astronaut.save(tmp_path / "my picture!.png")
+    astronaut.resize((288, 288)).save(tmp_path / "my picture!.png")
     made = create_avatar(tmp_path / "my picture!.png", folder=tmp_path / "own", analyser=analyser)
     assert made.folder == tmp_path / "own" / "my-picture"
     avatar = load_avatar(made.folder)
