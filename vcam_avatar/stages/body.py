@@ -294,7 +294,11 @@ class BodyGenerator:
             arm.fore.draw(target, placed.elbow[:2], placed.wrist[:2])
             last = paint((0.93, 0.97))
         if last is not None and arm.style.outline_bgr is not None and arm.outline_px > 0:
-            _outline(target, last, arm.style.outline_bgr, arm.outline_px)
+            end = placed.elbow if arm.fore.is_empty else placed.wrist
+            _outline(
+                target, last, arm.style.outline_bgr, arm.outline_px,
+                end[:2], placed.elbow[:2] - placed.wrist[:2], 0.15 * palm,
+            )  # fmt: skip
         _put(target, last)
         return last
 
@@ -309,13 +313,31 @@ def _tint(style: HandStyle) -> tuple[float, float, float]:
     return ratio[0], ratio[1], ratio[2]
 
 
-def _outline(target: ByteArray, painted: Painted, colour: tuple[float, float, float], width_px: int) -> None:
-    """The line that drawings have around hands, under the hand itself."""
+def _outline(
+    target: ByteArray,
+    painted: Painted,
+    colour: tuple[float, float, float],
+    width_px: int,
+    end: FloatArray,
+    up_the_arm: FloatArray,
+    soft_px: float,
+) -> None:
+    """The line that drawings have around hands, under the hand itself.
+
+    It fades out before ``end``, where the hand's mesh gives way to the arm: no bracelet there.
+    """
     alpha = cv2.copyMakeBorder(
         painted.image_bgra[..., 3], width_px, width_px, width_px, width_px, cv2.BORDER_CONSTANT
     )
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width_px + 1, 2 * width_px + 1))
     wide = cv2.dilate(alpha, kernel)
+    axis = up_the_arm / max(float(np.hypot(*up_the_arm)), 1e-3)
+    origin = np.array([painted.left_px - width_px, painted.top_px - width_px]) - end
+    x = np.arange(wide.shape[1], dtype=np.float32) + np.float32(origin[0])
+    y = np.arange(wide.shape[0], dtype=np.float32) + np.float32(origin[1])
+    beyond = x * np.float32(axis[0]) + (y * np.float32(axis[1]))[:, None]
+    away = np.sqrt(x * x + (y * y)[:, None]) - np.float32(3 * soft_px)
+    wide = (wide * np.clip(np.maximum(-beyond, away) / np.float32(soft_px), 0, 1)).astype(np.uint8)
     line = np.empty((*wide.shape, 4), np.uint8)
     for channel in range(3):
         line[..., channel] = wide * (colour[channel] / 255)
