@@ -33,7 +33,7 @@ def finger_bends(points: FloatArray) -> FloatArray:
 
 
 def learn_hand_shapes(hands: FloatArray, count: int, seed: int = 1) -> FloatArray:
-    """``count`` typical finger bends ``(count, 5, 3)`` rad of real hands ``(n, 21, 3)``: k-means, medoids."""
+    """``count`` typical finger bends ``(count, 5, 3)`` rad of real hands ``(n, 21, 3)``: k-means centres."""
     rng = np.random.default_rng(seed)
     bends = finger_bends(hands).reshape(-1, 15)
     bends = bends[np.isfinite(bends).all(1)]

@@ -179,17 +179,12 @@ def _hand_style(studio: _Studio, posed: Posed, picture: Picture, side: str) -> H
     dark = np.minimum(dark, light * np.array([0.84, 0.74, 0.74]))
     direction = np.asarray(look.shading["L"], float) * np.array([1, -1, 1])
     light_x, light_y, light_z = (direction / np.linalg.norm(direction)).round(4).tolist()
-    sleeve = float(look.shading["sleeve"])
     return HandStyle(
         round(palm, 2), _colour(light), _colour(dark), (light_x, light_y, light_z),
         nail_bgr=_colour(look.shading["nail"]), detail=0.25 if toon > 0.5 else 0.9, toon=round(toon * 0.9, 2),
         outline_bgr=_colour(look.shading["skin"], 0.28) if look.outline_px > 0 else None,
-        outline_px=round(look.outline_px * PICTURE_PX / 640, 2), sleeve_end=min(sleeve, 2.0),
+        outline_px=round(look.outline_px * PICTURE_PX / 640, 2), sleeve_end=2.0,
     )  # fmt: skip
-
-
-def _empty_strip(half: float, length: float) -> Strip:
-    return Strip(np.zeros((2, 2, 4), np.uint8), 0.0, 1.0, half, length)
 
 
 def _arm(studio: _Studio, posed: Posed, side: str) -> ArmLayers:
@@ -198,13 +193,9 @@ def _arm(studio: _Studio, posed: Posed, side: str) -> ArmLayers:
     image = _bgra(picture)
     points = keypoints_px(posed, studio.camera.matrix, PICTURE_PX, PICTURE_PX)[:, :2]
     shoulder, elbow, wrist = (points[j] for j in joints)
-    sleeve = min(float(studio.values["sleeve"]), 2.0) if studio.person.look.outfit is None else 2.0
     upper = _strip(image, shoulder, elbow, _STRIP_START, _STRIP_END, sign)
-    if sleeve > 1.05:
-        cloth = _bgra(studio.draw(posed, (0.6, 2.0, sign)))
-        fore = _strip(cloth, elbow, wrist, -0.30, 1.04, 0)
-    else:
-        fore = _empty_strip(upper.half_width_px, float(np.hypot(*(wrist - elbow))))
+    # Bare or not, the forearm is drawn exactly; only the hand comes from the hand mesh.
+    fore = _strip(_bgra(studio.draw(posed, (0.6, 2.0, sign))), elbow, wrist, -0.30, 1.04, 0)
     return ArmLayers(upper, fore, _hand_style(studio, posed, picture, side))
 
 
