@@ -73,12 +73,12 @@ class Critic(nn.Module):
         norm = nn.utils.parametrizations.spectral_norm
         self.layers = nn.ModuleList(
             [
-                norm(nn.Conv2d(channels, 24, 4, 2, 1)),
-                norm(nn.Conv2d(24, 48, 4, 2, 1)),
-                norm(nn.Conv2d(48, 64, 3, 1, 1)),
+                norm(nn.Conv2d(channels, 16, 4, 2, 1)),
+                norm(nn.Conv2d(16, 32, 4, 2, 1)),
+                norm(nn.Conv2d(32, 48, 3, 1, 1)),
             ]
         )
-        self.last = norm(nn.Conv2d(64, 1, 3, 1, 1))
+        self.last = norm(nn.Conv2d(48, 1, 3, 1, 1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         features = []
@@ -269,14 +269,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--pairs", type=Path, default=Path(".work/hand_pairs"))
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--work", type=Path, default=Path(".work/hand_refiner"))
-    parser.add_argument("--batch", type=int, default=6)
+    parser.add_argument("--batch", type=int, default=4)
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
     train, held = Pairs(options.pairs, False), Pairs(options.pairs, True)
     print(f"{len(train.index)} pairs of frames, {len(held.index)} held out", flush=True)
     net, critics = Refiner(), Critics()
-    adam = torch.optim.Adam(net.parameters(), lr=4e-4, betas=(0.5, 0.99))
+    adam = torch.optim.Adam(net.parameters(), lr=8e-4, betas=(0.5, 0.99))
     adam_critics = torch.optim.Adam(critics.parameters(), lr=4e-4, betas=(0.5, 0.99))
     parts = {"net": net, "critics": critics, "adam": adam, "adam_critics": adam_critics}
     checkpoint = options.work / "checkpoint.pt"
@@ -314,14 +314,14 @@ def main(argv: list[str] | None = None) -> int:
         loss.backward()
         adam.step()
         step += 1
-        if step % 200 == 0:
-            figures = measure(net, held, 64) if step % 1000 == 0 else {}
+        if step % 50 == 0:
+            figures = measure(net, held, 64) if step % 200 == 0 else {}
             print(
                 f"{minutes:.1f} min step {step} critics {float(loss_critics):.3f} gan {float(loss_gan):.3f} "
                 f"match {float(loss_match):.3f} l1 {float(sharp):.4f} {figures}",
                 flush=True,
             )
-        if step % 1000 == 0:
+        if step % 100 == 0:
             states = {name: part.state_dict() for name, part in parts.items()}
             _save(checkpoint, {**states, "step": step, "minutes": spent + minutes})
             _sheet(net, held, options.work / "sheet.png")
