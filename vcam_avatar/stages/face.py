@@ -249,7 +249,7 @@ class NeuralFaceGenerator:
             prepared.source_bgr,
             whole,
             mouth,
-            prepared.interior.draw(wanted, _share(mouth[..., 6])),
+            prepared.interior.draw(wanted, _share(mouth[..., 6]), np.ascontiguousarray(mouth[..., 3:6])),
             self._window_weight,
             np.ascontiguousarray(alpha, np.float32),
             self._window,

@@ -2,7 +2,7 @@
 
 One picture with closed lips cannot show them, so they are drawn: anatomy of average size, anchored to skull
 and jaw, in the light of the avatar's own face. The networks say how far the lips are apart; what lies
-between them is this.
+between them is this, mixed with their own soft picture of it, which knows the style.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _ARCH_MM = 26.0
 _UPPER_MM = ((8.6, 10.0), (6.6, 8.8), (7.6, 9.8), (7.0, 8.4), (7.0, 8.0))
 _LOWER_MM = ((5.4, 8.8), (6.0, 9.0), (6.9, 9.8), (7.0, 8.6), (7.0, 8.2))
 """Width and height of a half jaw's teeth from the middle outwards."""
-_UPPER_EDGE_MM, _LOWER_EDGE_MM = 3.2, 2.2
+_UPPER_EDGE_MM, _LOWER_EDGE_MM = 5.0, 3.4
 """Where the edges of the incisors lie below the closed lips' line, jaw shut."""
 _JAW_DROP = 0.112
 """How far the lower teeth go down when the jaw opens fully, in crop sides."""
@@ -30,6 +30,8 @@ _TONGUE = np.array([108, 102, 186], np.float32)
 _DARK = np.array([22, 17, 42], np.float32)
 """BGR in the light of a skin of grey level ``_SKIN_LEVEL``."""
 _SKIN_LEVEL = 165.0
+_SOFT_SHARE = 0.45
+"""How much of the inside is the networks': style and place are theirs, edges and hairlines the drawing's."""
 _OVERSAMPLE = 3
 
 _JAW, _TONGUE_OUT = FACE_ACTIONS.index("jawOpen"), FACE_ACTIONS.index("tongueOut")
@@ -56,12 +58,13 @@ class MouthInterior:
         """Side of the window."""
         return len(self.upper)
 
-    def draw(self, expression: Expression, paint: FloatArray) -> ByteArray:
+    def draw(self, expression: Expression, paint: FloatArray, soft_bgr: FloatArray) -> ByteArray:
         """The window as if there were no lips.
 
         Args:
             expression: float32 ``(52,)``: jaw and tongue count.
             paint: float32 ``(M, M)`` 0..1 over the window: how open the lips are; its edges throw shadow.
+            soft_bgr: float32 ``(M, M, 3)`` 0..255: what the networks see there.
 
         Returns:
             uint8 ``(W, W, 3)`` BGR.
@@ -91,7 +94,8 @@ class MouthInterior:
         # Lips throw their shadow down: the upper edge is darker than the lower one.
         light = np.minimum(light, np.roll(cv2.blur(paint, (reach, 3)), max(1, reach // 5), 0))
         shade = cv2.resize(np.clip((light - 0.25) / 0.6, 0, 1), (side, side), interpolation=cv2.INTER_LINEAR)
-        picture *= (0.42 + 0.58 * shade)[..., None]
+        picture *= ((1 - _SOFT_SHARE) * (0.42 + 0.58 * shade))[..., None]
+        picture += _SOFT_SHARE * cv2.resize(soft_bgr, (side, side), interpolation=cv2.INTER_LINEAR)
         return np.asarray(np.clip(picture + 0.5, 0, 255), np.uint8)
 
 
@@ -112,7 +116,8 @@ def make_interior(source_bgr: ByteArray, landmarks: FloatArray) -> MouthInterior
     down = np.array([-across[1], across[0]])
     line = corners + across * float((middle - corners) @ across) * 1.3
     gap = float(np.linalg.norm(landmarks[61:64].mean(0) - landmarks[65:68].mean(0)))
-    line = line + down * min(0.0, float((landmarks[61:64].mean(0) - line) @ down) + 0.4 * gap)
+    # Corners go up with a smile, teeth do not: the height is that of the upper lip, and of an open gap.
+    line = line + down * (float((landmarks[61:64].mean(0) - line) @ down) + 0.4 * min(gap, 0.03))
     size = float(np.clip(0.5 + 0.5 * width / 0.185, 0.8, 1.2))
     light, tint = _light_of(source_bgr, landmarks)
     frame = _Frame(side, np.asarray(line), np.asarray(across), size)
