@@ -1,5 +1,8 @@
 """Written videos: counts, sync, colours, and no half-finished files."""
 
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -101,3 +104,32 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
         VideoFileSink(tmp_path / "nowhere" / "out.mp4")
     with pytest.raises(ValueError, match="even"):
         VideoFileSink(tmp_path / "out.mp4").open(Size(127, 96), 25)
+
+
+_ENCODE = """
+import hashlib, sys
+from pathlib import Path
+import numpy as np
+from vcam_avatar.devices.video_file import VideoFileSink
+from vcam_avatar.media import Frame, Size
+path = Path(sys.argv[1])
+rng = np.random.default_rng(0)
+picture = np.kron(rng.integers(0, 255, (18, 32, 3)), np.ones((10, 10, 1))).astype(np.uint8)
+sink = VideoFileSink(path)
+sink.open(Size(320, 180), 25)
+for index in range(40):
+    sink.send(Frame(index, np.roll(picture, index * 3, 1)))
+sink.close()
+print(hashlib.sha256(path.read_bytes()).hexdigest())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fills fresh memory with a glibc setting")
+def test_the_same_frames_give_the_same_file_whatever_memory_held(tmp_path: Path) -> None:
+    digests = set()
+    for fill in ("1", "255"):
+        command = [sys.executable, "-c", _ENCODE, str(tmp_path / "out.mp4")]
+        environment = {**os.environ, "MALLOC_PERTURB_": fill}
+        result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        digests.add(result.stdout)
+    assert len(digests) == 1
