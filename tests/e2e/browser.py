@@ -53,7 +53,8 @@ SCRIPT = """
   const gaps = moments.slice(1).map((t, i) => t - moments[i]);
   return JSON.stringify({
     label: stream.getVideoTracks()[0].label, width: video.videoWidth, height: video.videoHeight,
-    openings: openings, frames: moments.length, fps: (moments.length - 1) / (moments[moments.length - 1] - moments[0]) * 1000,
+    openings: openings, frames: moments.length,
+    fps: (moments.length - 1) / (moments[moments.length - 1] - moments[0]) * 1000,
     gaps_ms: gaps, levels: levels, cameras: cameras.map(d => d.label)});
 } catch (e) { return JSON.stringify({error: e.name + ': ' + e.message}) } })()
 """

@@ -117,7 +117,8 @@ def test_chromium_sees_the_speaking_avatar(desktop, record_property):
     gaps = np.array(seen["gaps_ms"])
     print(
         f"\n{seen['label']} {seen['width']}x{seen['height']}, {seen['fps']:.2f} fps, "
-        f"{seen['frames']} frames, opening {seen['openings']}, gaps p50 {np.median(gaps):.1f} p99 {np.percentile(gaps, 99):.1f} "
+        f"{seen['frames']} frames, opening {seen['openings']}, "
+        f"gaps p50 {np.median(gaps):.1f} p99 {np.percentile(gaps, 99):.1f} "
         f"max {gaps.max():.1f} ms; "
         f"sent {status['fps']} fps, interval p99 {status['interval_p99_ms']} ms"
     )
