@@ -29,6 +29,7 @@ from vcam_avatar.daemon.shelf import Shelf
 from vcam_avatar.daemon.sound import NoiseGate, SoundKeeper
 from vcam_avatar.daemon.usage import Usage, memory_mb
 from vcam_avatar.errors import AvatarError, ConfigError, ControlError
+from vcam_avatar.media import SAMPLE_RATE_HZ
 from vcam_avatar.pipeline.live import LiveUnits
 from vcam_avatar.pipeline.loop import FrameLoop, PreparedAvatar
 from vcam_avatar.ports import AudioSource, FrameSink
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 METRICS_EVERY_S = 10.0
 WATCH_EVERY_S = 1.0
 _REMEMBERED_FRAMES = 1500
+_REMEMBERED_WAITS = 250
 LIVE_KEYS = ("microphone.noise_gate_db", "obs.sync_offset")
 """Settings the service itself can change while it runs."""
 
@@ -97,6 +99,7 @@ class AvatarService:
         self._failure: BaseException | None = None
         self._started_at = time.time()
         self._sent_at: deque[float] = deque(maxlen=_REMEMBERED_FRAMES)
+        self._waiting_ms: deque[float] = deque(maxlen=_REMEMBERED_WAITS)
         self._frames = 0
         self._usage, self._cores = Usage(), 0.0
         self._frame_thread = threading.Thread(target=self._run_frames, name="frames", daemon=True)
@@ -277,7 +280,10 @@ class AvatarService:
     def latency(self) -> Latency | None:
         """How much later than its sound a frame is sent; None before the first frame."""
         delay_s = float(getattr(self.sound.source, "delay_s", 0.0))
-        return estimate(self._parts.loop.timings.spreads(), delay_s, float(self._config.video.fps))
+        waiting = sorted(self._waiting_ms)
+        waiting_ms = waiting[len(waiting) // 2] if waiting else 0.0
+        fps = float(self._config.video.fps)
+        return estimate(self._parts.loop.timings.spreads(), delay_s, fps, waiting_ms)
 
     def report(self) -> dict[str, Any]:
         """The state as JSON values."""
@@ -353,6 +359,7 @@ class AvatarService:
                 if self.feed is not None:
                     self.feed.push(frame)
                 self._sent_at.append(time.monotonic())
+                self._waiting_ms.append(self._parts.units.buffered_samples * 1e3 / SAMPLE_RATE_HZ)
                 self._frames += 1
                 if self._frames == 1:
                     self.health.started()
