@@ -9,7 +9,7 @@ import numpy as np
 from vcam_avatar.factory.assets import AssetFolder
 from vcam_avatar.factory.expressions import EMOTIONS, Actions
 from vcam_avatar.factory.looks import DEFAULTS, LOOSENESS, hair_values, skin_values
-from vcam_avatar.factory.person import BLAZER, HOODIE, NO_GARMENT, TSHIRT, TURTLENECK, VNECK, Look
+from vcam_avatar.factory.person import BLAZER, HOODIE, TSHIRT, TURTLENECK, VNECK, Look
 
 AFRICAN, ASIAN, EUROPEAN = (1.0, 0.0, 0.1), (0.0, 1.0, 0.1), (0.0, 0.0, 1.0)
 
@@ -30,7 +30,7 @@ class Character:
     age: float
     race: tuple[float, float, float]
     hair: str
-    """Asset name, 'shell' or 'bald'; without assets every mesh falls back to the shell."""
+    """Asset name or 'shell'; without assets every mesh falls back to the shell."""
     hair_colour: str
     skin: str
     garment: int
@@ -39,8 +39,6 @@ class Character:
     iris: str
     background: str
     """``#RRGGBB`` behind the person."""
-    style: str = "toon"
-    """'toon', 'painted', 'semi' or 'photo'."""
     lip: str = ""
     emotion: str = "smile"
     emotion_gain: float = 0.55
@@ -52,9 +50,6 @@ class Character:
     head_scale: float = 1.2
     weight: float = 0.36
     muscle: float = 0.42
-    skin_texture: str = ""
-    """Asset file, photo-like styles only."""
-    outfit: str = ""
 
     def actions(self) -> Actions:
         """The expression of the picture: a closed mouth, friendly."""
@@ -71,12 +66,6 @@ _SOFT_FACE = {
     "cheek/l-cheek-volume-incr": 0.3, "cheek/r-cheek-volume-incr": 0.3,
 }  # fmt: skip
 """Local targets every drawn character shares."""
-
-_SLIM = {
-    "torso/measure-shoulder-dist-decr": 0.6, "arms/l-upperarm-fat-decr": 0.5, "arms/r-upperarm-fat-decr": 0.5,
-    "arms/l-upperarm-shoulder-muscle-decr": 0.6, "arms/r-upperarm-shoulder-muscle-decr": 0.6,
-}  # fmt: skip
-"""Local targets every photo-like character shares."""
 
 CAST: tuple[Character, ...] = (
     Character(
@@ -125,62 +114,31 @@ CAST: tuple[Character, ...] = (
         "6b8fae", "#E5E0F0", eye_size=0.42, head_scale=1.14, weight=0.5, gear=("glasses_round", "earrings"),
         values={"acc": _hex("7c4a5e")},
     ),
-    Character(
-        "ines", "Ines", True, 0.60, EUROPEAN, "long01", "3a2418", "f0d2bd", TURTLENECK, ("34495e", "ffffff", "2b3c4e"),
-        "6f8f5a", "#D8D3CC", style="semi", eye_size=0.10, head_scale=1.04, emotion_gain=0.6,
-        skin_texture="young_lightskinned_female_diffuse3.jpg", weight=0.42,
-    ),
-    Character(
-        "david", "David", False, 0.66, EUROPEAN, "short02", "2a1a12", "e6bfa4", NO_GARMENT,
-        ("3a4a5e", "f0ece4", "26323f"), "5a4630", "#C9D3D8", style="semi", eye_size=0.08, head_scale=1.04,
-        emotion_gain=0.6, skin_texture="young_lightskinned_male_diffuse3.jpg", outfit="male_elegantsuit01",
-        weight=0.45, muscle=0.5,
-    ),
 )  # fmt: skip
 """The characters that come as presets."""
 
 
 def build_look(who: Character, assets: AssetFolder) -> Look:
-    """The character's look; without ``assets`` hair becomes the shell and photo skins are painted."""
-    cartoon = who.style in ("toon", "painted")
+    """The character's look; without ``assets`` every hair becomes the shell."""
     values = dict(DEFAULTS)
     skin = _hex(who.skin)
     lip = (
         _hex(who.lip) if who.lip else skin * np.array([0.88, 0.55, 0.56] if who.female else [0.86, 0.62, 0.6])
     )
-    texture = None
-    if who.skin_texture:
-        found = [s for s in assets.skins() if s.name == who.skin_texture]
-        texture = found[0] if found else None
-    values.update(
-        skin_values(np.array([1.04, 0.99, 1.0]) if texture else skin, lip, 0.34 if cartoon else 0.15)
-    )
+    values.update(skin_values(skin, lip, 0.34))
     values.update(hair_values(_hex(who.hair_colour)))
-    hair: Any = None
-    if who.hair != "bald":
-        hair = assets.mesh("hair", who.hair) or "shell"
-    outfit = assets.mesh("clothes", who.outfit) if who.outfit else None
-    garment = who.garment if outfit or who.garment else TSHIRT
-    toon = {"toon": 1.0, "painted": 0.6, "semi": 0.15, "photo": 0.0}[who.style]
+    hair = assets.mesh("hair", who.hair) or "shell"
     values.update(
-        toon=toon, garment=NO_GARMENT if outfit else garment, g1=_hex(who.colours[0]), g2=_hex(who.colours[1]),
-        g3=_hex(who.colours[2]), iris=_hex(who.iris), hairmode=0 if hair is None else 1 if hair == "shell" else 2,
-        irisR=0.54 if cartoon else 0.42, browT=0.020 if who.female else 0.032, browY=0.015,
-        hairlen=5.6 if who.female else 6.95, fringe=7.78, sleeve=0.78 if garment in (TSHIRT, VNECK) else 2.02,
-        shadowneck=0.5 if cartoon else 0.2, paint=0.5 if who.style == "painted" else 0.0, fold=0.16,
-        L=(0.36, 0.50, 0.79), amb=(0.34, 0.33, 0.38) if cartoon else (0.30, 0.30, 0.32),
-        lcol=(1, 1, 1) if cartoon else (0.92, 0.91, 0.89),
+        garment=who.garment, g1=_hex(who.colours[0]), g2=_hex(who.colours[1]), g3=_hex(who.colours[2]),
+        iris=_hex(who.iris), hairmode=1 if hair == "shell" else 2, irisR=0.54,
+        browT=0.020 if who.female else 0.032, browY=0.015, hairlen=5.6 if who.female else 6.95, fringe=7.78,
+        sleeve=0.78 if who.garment in (TSHIRT, VNECK) else 2.02, shadowneck=0.5, fold=0.16,
+        L=(0.36, 0.50, 0.79), amb=(0.34, 0.33, 0.38),
     )  # fmt: skip
     values.update(who.values)
-    local = {**(_SOFT_FACE if cartoon else _SLIM), **who.local}
-    textured = not cartoon
     return Look(
         {"gender": 0.95 if who.female else 0.03, "age": who.age, "muscle": who.muscle, "weight": who.weight,
          "height": 0.5, "proportions": 0.95, "race": who.race},
-        local, values, style=toon, garment=NO_GARMENT if outfit else garment, looseness=LOOSENESS[garment],
-        hair=hair, hair_rounds=2 if cartoon else 1, outfit=outfit, eye_size=who.eye_size,
-        head_scale=who.head_scale, fine=True, outline_px=1.3 if who.style == "toon" else 0.0, gear=who.gear,
-        textures={"skin": texture if textured else None,
-                  "hair": assets.texture("hair", who.hair) if textured else None,
-                  "cloth": assets.texture("clothes", who.outfit) if outfit else None},
+        {**_SOFT_FACE, **who.local}, values, garment=who.garment, looseness=LOOSENESS[who.garment], hair=hair,
+        hair_rounds=2, eye_size=who.eye_size, head_scale=who.head_scale, fine=True, outline_px=1.3, gear=who.gear,
     )  # fmt: skip
