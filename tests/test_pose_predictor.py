@@ -75,10 +75,9 @@ def test_same_seed_same_motion_other_seed_other_motion(predictor, talk):
 def test_same_motion_at_any_frame_rate(predictor, talk, fps):
     fast = perform(predictor, speechlike(12)[: 7 * 16000], fps=fps)
     clock, base = UnitClock(Fraction(fps)), UnitClock(Fraction(25))
-    times = {round(base.time_s(n), 6): n for n in range(len(talk))}
-    shared = [
-        (n, times[round(clock.time_s(n), 6)]) for n in range(len(fast)) if round(clock.time_s(n), 6) in times
-    ]
+    times = {round(base.time_s(n + 1), 6): n for n in range(len(talk))}
+    mine_at = [(n, round(clock.time_s(n + 1), 6)) for n in range(len(fast))]
+    shared = [(n, times[t]) for n, t in mine_at if t in times]
     assert len(shared) >= 30
     mine, theirs = (np.array(x) for x in zip(*shared, strict=True))
     size = np.abs(talk[..., :2] - talk[0, :, :2]).mean()

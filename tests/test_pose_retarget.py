@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vcam_avatar.stages import pose_layout as L
-from vcam_avatar.stages.pose_retarget import Gains, Retargeter, limit_pose
+from vcam_avatar.stages.pose_retarget import TIP_GAP, Gains, Retargeter, limit_pose, spread_fingers
 
 
 def avatar(seed: int = 0) -> np.ndarray:
@@ -113,3 +113,22 @@ def test_missing_hands_are_replaced_and_shoulders_are_needed():
         Retargeter(keypoints)
     with pytest.raises(ValueError, match="shape"):
         Retargeter(keypoints[:, :2])
+
+
+def test_fingertips_of_open_hands_are_kept_apart():
+    pose = np.array(L.rest_pose())
+    hand = L.LEFT_HAND
+    apart = spread_fingers(pose)
+    np.testing.assert_allclose(apart, pose, atol=0.02)
+    # Lay middle and ring finger on each other.
+    for middle, ring in zip(L.FINGERS[2], L.FINGERS[3], strict=True):
+        if middle != L.FINGERS[2][0]:
+            pose[hand + ring, :2] = pose[hand + middle, :2]
+    before = pose.copy()
+    out = spread_fingers(pose)
+    assert np.array_equal(pose, before)
+    tips = out[[hand + f[-1] for f in L.FINGERS[1:]], :2]
+    assert np.linalg.norm(np.diff(tips, axis=0), axis=1).min() > 0.9 * TIP_GAP
+    # A hand seen edge-on stays as it is.
+    pose[hand : hand + 21, 0] = pose[hand, 0]
+    np.testing.assert_array_equal(spread_fingers(pose)[hand : hand + 21, 0], pose[hand : hand + 21, 0])

@@ -196,7 +196,7 @@ class Planner:
             self._next_length = float(self._rng.uniform(12, 17))
         else:
             natural = float(table.ticks[self._next])
-            self._next_length = float(np.clip(natural * self._rng.uniform(0.85, 1.25), 4, 45))
+            self._next_length = float(np.clip(natural * self._rng.uniform(0.65, 1.0), 4, 45))
         return Offer(kept, self._plan(self._next, self._next_length, table.arms(pose)), self._next, chance)
 
     def _draw(self, logits: FloatArray | None, stress: float) -> int:

@@ -38,6 +38,8 @@ MAX_HEAD_SHIFT, MAX_TORSO_SHIFT, MAX_SHOULDER_SHIFT = 0.30, 0.25, 0.20
 """How far head, hips and each shoulder may leave their place relative to the neck, in shoulder widths."""
 MAX_DEFORMATION = 0.15
 """How far single points of head and hips may leave what all of them do: a head that turns."""
+TIP_GAP = 0.045
+"""Least distance of neighbouring fingertips of an open hand, in shoulder widths."""
 MAX_WRIST_BEND_RAD = 1.75
 """Greatest angle between forearm and palm in the picture, where both are seen at length."""
 MAX_CROSSING = 0.35
@@ -140,6 +142,34 @@ def _excess_bend(fore: NDArray[Any], palm: NDArray[Any]) -> NDArray[Any]:
     # Near a half turn the side is not known; a full correction would flip from frame to frame.
     sure = np.clip((np.pi - np.abs(bend)) / 0.4, 0, 1)
     return np.asarray(-excess * weight * sure)
+
+
+def spread_fingers(pose: FloatArray) -> FloatArray:
+    """Keep neighbouring fingertips of hands seen open apart.
+
+    Args:
+        pose: float ``(..., K, 2 or 3)`` normalised; not modified.
+
+    Returns:
+        float32 of the same shape: index to little fingertips at least ``TIP_GAP`` from each other along the
+        line of their knuckles where the palm is seen broad, fading out as it turns edge-on.
+    """
+    out = np.array(pose, np.float32)
+    for hand in _HANDS:
+        points = out[..., hand : hand + HAND_POINTS, :2]
+        broad = np.linalg.norm(points[..., 17, :] - points[..., 5, :], axis=-1)
+        gap = TIP_GAP * np.clip((broad - 0.07) / 0.04, 0, 1)[..., None]
+        across = points[..., 17, :] - points[..., 5, :]
+        across = across / np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-6)
+        tips = np.einsum("...id,...d->...i", points[..., [8, 12, 16, 20], :], across)
+        lack = np.clip(gap - np.diff(tips, axis=-1), 0, TIP_GAP)
+        # Each gap that is too small pushes the fingers on both of its sides outwards.
+        total = np.cumsum(lack, -1)
+        push = np.concatenate([np.zeros_like(total[..., :1]), total], -1) - total.mean(-1, keepdims=True)
+        for finger, chain in enumerate(FINGERS[1:]):
+            for point, share in zip(chain[1:], (0.33, 0.67, 1.0), strict=True):
+                points[..., point, :] += (share * push[..., finger])[..., None] * across
+    return out
 
 
 class Retargeter:
