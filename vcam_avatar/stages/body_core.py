@@ -128,6 +128,9 @@ def _arm_turn(rest: Any, now: Any, shoulder: int) -> Any:
     angle = (angle + np.pi) % (2 * np.pi) - np.pi
     seen = np.clip(2 * float(np.hypot(*bone_now)) / max(float(np.hypot(*bone)), 1e-3) - 0.5, 0, 1)
     angle = float(np.clip(angle, -1.2, 1.2)) * seen
+    if angle * (rest[shoulder, 0] - rest[NECK, 0]) > 0:
+        # Towards the body the shoulder's corner keeps its place rather than poke out.
+        angle *= 0.4
     cos, sin = np.cos(angle), np.sin(angle)
     matrix = np.array([[cos, -sin], [sin, cos]])
     return np.concatenate([matrix, (now[shoulder] - matrix @ rest[shoulder])[:, None]], 1)
