@@ -131,7 +131,7 @@ def test_avatar_is_switched_between_frames_without_a_gap() -> None:
         seen.append(body)
         if frame.index == 10:
             loop.switch(make_avatar(2))
-    assert seen == [1] * 12 + [2] * 13
+    assert seen == [1] * 11 + [2] * 14  # the very next frame
 
 
 def test_mirrored_avatar_is_flipped() -> None:
@@ -222,4 +222,25 @@ def test_another_avatar_is_drawn_even_when_nothing_moves() -> None:
         seen.append((int(frame.image_bgr[0, 0, 0]), int(frame.image_bgr[12, 22, 0])))
         if frame.index == 10:
             loop.switch(make_avatar(2))
-    assert seen == [(1, 1)] * 12 + [(2, 2)] * 13
+    assert seen == [(1, 1)] * 11 + [(2, 2)] * 14
+
+
+def test_a_switch_while_sound_arrives_shows_in_the_frame_of_that_sound() -> None:
+    loop = FrameLoop(make_stages(FPS), make_avatar(1), FPS)
+
+    def sounds() -> Iterator[UnitSound]:
+        for index, sound in enumerate(units()):
+            if index == 10:
+                loop.switch(make_avatar(2))
+            yield sound
+
+    seen = [int(frame.image_bgr[0, 0, 0]) for frame in loop.frames(sounds())]
+    assert seen == [1] * 10 + [2] * 15
+
+
+def test_a_switch_before_and_after_the_run_is_harmless() -> None:
+    loop = FrameLoop(make_stages(FPS), make_avatar(1), FPS)
+    loop.switch(make_avatar(2))
+    assert next(loop.frames(units())).image_bgr[0, 0, 0] == 2
+    loop.switch(make_avatar(3))
+    assert next(loop.frames(units())).image_bgr[0, 0, 0] == 3

@@ -1,9 +1,11 @@
 """The method's loop: sound of a unit in, frame of that unit out, the next body made meanwhile."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
@@ -103,6 +105,9 @@ class FrameLoop:
         self._fps = fps
         self._seed = seed
         self._hold_faults = hold_faults
+        self._plan_lock = threading.Lock()
+        self._plan: tuple[PreparedAvatar, Future[Body | None]] | None = None
+        self._worker: ThreadPoolExecutor | None = None
         self._muted = False
         self._idle = False
         self.timings = timings or StageTimings()
@@ -123,8 +128,14 @@ class FrameLoop:
         return self._avatar
 
     def switch(self, avatar: PreparedAvatar) -> None:
-        """Show ``avatar`` from the next body on; motion and speech go on without a break."""
-        self._avatar = avatar
+        """Show ``avatar`` from the next frame on; motion and speech go on without a break.
+
+        The body already made for that frame is made anew at once, while its sound is still arriving.
+        """
+        with self._plan_lock:
+            self._avatar = avatar
+            if self._plan is not None and self._worker is not None:
+                self._plan = (avatar, self._worker.submit(self._body, avatar))
 
     def mute(self, muted: bool) -> None:
         """Shut the mouth and hear nothing, or listen again."""
@@ -151,20 +162,35 @@ class FrameLoop:
         self._drawn_face = None
         self._pasted = None
         stages.pose.reset(self._pose, self._seed)
-        with ThreadPoolExecutor(1, thread_name_prefix="body") as worker:
-            avatar = self._avatar
-            body: Future[Body | None] = worker.submit(self._body, avatar)
+        with ThreadPoolExecutor(1, thread_name_prefix="body") as worker, self._planning(worker):
             for index, sound in enumerate(units):
                 started = time.perf_counter()
                 if sound.skip:
                     self._last_skipped = index
                 unit = self._hear(sound.samples)
+                with self._plan_lock:
+                    assert self._plan is not None
+                    (avatar, body), self._plan = self._plan, None
                 image = self._draw(unit, avatar, body, sound.skip)
-                avatar = self._avatar
-                body = worker.submit(self._next_body, unit, avatar)
+                with self._plan_lock:
+                    avatar = self._avatar
+                    self._plan = (avatar, worker.submit(self._next_body, unit, avatar))
                 if image is not None:
                     self.timings.add("latency", (time.perf_counter() - started) * 1e3)
                     yield Frame(index, image)
+
+    @contextmanager
+    def _planning(self, worker: ThreadPoolExecutor) -> Iterator[None]:
+        """While inside, ``_plan`` is the avatar of the next frame and its body in the making, None while
+        that frame is drawn."""
+        with self._plan_lock:
+            self._worker = worker
+            self._plan = (self._avatar, worker.submit(self._body, self._avatar))
+        try:
+            yield
+        finally:
+            with self._plan_lock:
+                self._worker = self._plan = None
 
     def _hear(self, samples: FloatArray) -> UnitFeatures:
         if self._muted or self._idle:
