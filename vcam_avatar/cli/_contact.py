@@ -11,6 +11,7 @@ from vcam_avatar.media import ByteArray
 _COLUMNS = 5
 _TILE_WIDTH_PX = 384
 _BAR_PX = 22
+_BINS_PER_S = 7
 
 
 def write_contact_sheet(video: Path, sheet: Path, tiles: int = 20) -> None:
@@ -45,7 +46,7 @@ def _tile(frame: av.VideoFrame, levels: dict[int, float]) -> ByteArray:
     small = cv2.resize(image, (_TILE_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
     bar = np.full((_BAR_PX, _TILE_WIDTH_PX, 3), 32, np.uint8)
     time_s = float(frame.time or 0.0)
-    loud = levels.get(round(time_s * 20), 0.0)
+    loud = levels.get(int(time_s * _BINS_PER_S), 0.0)
     cv2.rectangle(bar, (70, 6), (70 + round((_TILE_WIDTH_PX - 80) * loud), _BAR_PX - 6), (80, 200, 80), -1)
     cv2.putText(
         bar, f"{time_s:5.2f} s", (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA
@@ -54,14 +55,14 @@ def _tile(frame: av.VideoFrame, levels: dict[int, float]) -> ByteArray:
 
 
 def _levels(video: Path) -> dict[int, float]:
-    """Loudness 0 to 1 by twentieth of a second."""
+    """Loudness 0 to 1 by seventh of a second: longer than any packet of sound, so that none is empty."""
     squares: dict[int, list[float]] = {}
     with av.open(str(video)) as container:
         if not container.streams.audio:
             return {}
         for part in container.decode(audio=0):
             samples = part.to_ndarray().astype(np.float64)
-            key = round(float(part.time or 0.0) * 20)
+            key = int(float(part.time or 0.0) * _BINS_PER_S)
             squares.setdefault(key, []).append(float(np.mean(samples**2)))
     decibels = {key: 10 * np.log10(np.mean(values) + 1e-12) for key, values in squares.items()}
     return {key: float(np.clip((value + 60) / 50, 0, 1)) for key, value in decibels.items()}
