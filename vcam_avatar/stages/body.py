@@ -73,6 +73,7 @@ class PreparedBody:
 
     def reset(self) -> None:
         """Forget how the hands moved."""
+        self.order = FrontOrder()
         for arm in self.arms.values():
             arm.track.reset()
 
@@ -165,10 +166,14 @@ class BodyGenerator:
                 arms[name] = self._prepare_arm(name, joints, arm, scale)
         shape = (size.height_px, size.width_px)
         images = (np.zeros((*shape, 3), np.uint8), np.zeros((*shape, 3), np.uint8))
-        return PreparedBody(
+        prepared = PreparedBody(
             size, retargeter, view, np.ascontiguousarray(background), core, shadow, arms, FrontOrder(),
             images, np.zeros_like(core.points), np.zeros((*shape, 4), np.uint8),
         )  # fmt: skip
+        # The first frame pays for compilation and cold memory: before the camera waits for it.
+        self.draw(prepared, retargeter.to_pixels(retargeter.start_pose))
+        prepared.reset()
+        return prepared
 
     def _prepare_arm(
         self, name: str, joints: tuple[int, int, int, int], arm: ArmLayers, scale: float
