@@ -13,7 +13,7 @@ _HEADROOM = 0.07
 """Of the frame's height, above the head."""
 _HEAD_ABOVE_EYES = 2.2
 """Eyes to the top of the hair, in eye-mouth distances."""
-_SHOWN_BELOW_NECK = {"head": 0.25, "bust": 0.8, "half_body": 1.4}
+_SHOWN_BELOW_NECK = {"head": 0.25, "bust": 0.8, "half_body": 1.6}
 """What of the person is shown below the neck point, in shoulder widths."""
 _SHOWN_ACROSS = {"head": 1.5, "bust": 2.0, "half_body": 2.4}
 """Least of the person's width that is shown, in shoulder widths: upright frames show more below."""
