@@ -10,6 +10,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -27,7 +28,9 @@ _REMEDY = "sudo apt install gstreamer1.0-tools gstreamer1.0-pipewire gstreamer1.
 
 
 def register() -> None:
-    """Make the backend known to pyvirtualcam; may be called again."""
+    """Make the backend known to pyvirtualcam where there is PipeWire; may be called again."""
+    if not sys.platform.startswith("linux"):
+        return
     from pyvirtualcam.camera import BACKENDS, register_backend
 
     if BACKEND not in BACKENDS:
