@@ -151,10 +151,12 @@ class Pairs:
             gain = np.exp(rng.normal(0, 0.18) + rng.normal(0, 0.08, 3)).astype(np.float32)
             power = float(np.exp(rng.normal(0, 0.12)))
             for i in (a, b):
-                both = np.concatenate([self.drawn[place][i], self.real[place][i]], -1)[
-                    y : y + size, x : x + size
+                box = np.s_[y : y + size, x : x + size]
+                parts = [
+                    cv2.resize(image[i][box], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+                    for image in (self.drawn[place], self.real[place])
                 ]
-                both = cv2.resize(both, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+                both = np.concatenate(parts, -1).astype(np.float32) / 255
                 if flip:
                     both = both[:, ::-1]
                 drawn, alpha, real = both[..., :3], both[..., 3:4], both[..., 4:]
