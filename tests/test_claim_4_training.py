@@ -70,6 +70,7 @@ def test_claim_4_labels_do_not_leak_through_the_truncation_point(samples):
     torch.manual_seed(0)
     net = new_net(samples, CONFIG, ARM_SPACE)
     torch.nn.init.normal_(net.pose_head[-1].weight, std=0.1)
+    torch.nn.init.ones_(net.pose_gate)
     batch = Batches(samples, net, OPTIONS).draw(np.random.default_rng(0), 0.5)
     rows = batch["rows"].clone().requires_grad_()
     pose = batch["pose"].clone().requires_grad_()
