@@ -1,14 +1,13 @@
 """The avatars at hand: loaded in the background, so that a switch never makes the picture wait."""
 
 import logging
-import os
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
+from vcam_avatar.daemon.worker import BackgroundWorker
 from vcam_avatar.errors import AvatarDataError, AvatarError
 
 log = logging.getLogger(__name__)
@@ -36,8 +35,8 @@ class Shelf(Generic[Prepared]):
         self._capacity = capacity
         self._lock = threading.Lock()
         self._ready: OrderedDict[str, Future[Prepared]] = OrderedDict()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="shelf", initializer=_step_back)
-        self._urgent = ThreadPoolExecutor(1, thread_name_prefix="wanted", initializer=_step_back)
+        self._worker = BackgroundWorker("shelf")
+        self._urgent = BackgroundWorker("wanted")
         self._warming: dict[str, Future[Prepared]] = {}
         self.names: tuple[str, ...] = tuple(names())
         """The avatars there are, in hotkey order."""
@@ -129,7 +128,7 @@ class Shelf(Generic[Prepared]):
     def close(self) -> None:
         """Prepare nothing more."""
         for worker in (self._worker, self._urgent):
-            worker.shutdown(wait=False, cancel_futures=True)
+            worker.close()
 
     def _future(self, name: str, urgent: bool = False) -> "Future[Prepared]":
         with self._lock:
@@ -156,9 +155,3 @@ class Shelf(Generic[Prepared]):
         with self._lock:
             if self._ready.get(name) is future:
                 del self._ready[name]
-
-
-def _step_back() -> None:
-    """Let the threads of the running picture go first, where the system has priorities for threads."""
-    if sys.platform.startswith("linux"):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
