@@ -2,7 +2,10 @@
 
 import logging
 import plistlib
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import CancelledError
 
 import numpy as np
@@ -120,6 +123,17 @@ def test_a_closed_shelf_prepares_nothing():
     shelf.close()
     with pytest.raises((CancelledError, RuntimeError)):
         shelf.get("a")
+
+
+def test_a_program_ends_while_an_avatar_is_prepared():
+    code = (
+        "import time; from vcam_avatar.daemon.shelf import Shelf; "
+        "shelf = Shelf(lambda: ['a'], lambda name: time.sleep(30)); "
+        "shelf.want('a', print, print); time.sleep(0.2); shelf.close()"
+    )
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=25)
+    assert time.monotonic() - start < 20
 
 
 def test_latency_is_the_sum_of_its_parts():
