@@ -45,3 +45,8 @@ def test_wheel_contains_models_and_presets(tmp_path: Path) -> None:
     assert expected <= names
     assert "vcam_avatar/cli/main.py" in names
     assert not any(name.startswith(("tests/", "build/")) for name in names)
+
+
+def test_test_files_have_different_names() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names)), "two of one name cannot be collected together"
