@@ -1,5 +1,7 @@
 import time
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from vcam_avatar.media import FACE_ACTIONS
 from vcam_avatar.stages.face import NeuralFaceGenerator, PreparedFace, lip_gap
 from vcam_avatar.stages.visemes import VISEME_ACTIONS, VISEMES
 
+GOLDEN = Path(__file__).parent / "golden"
 SILENT = np.zeros(52, np.float32)
 
 
@@ -62,8 +65,8 @@ def test_a_picture_with_an_open_mouth_is_closed_in_silence(
     face = max(faces, key=lambda face: lip_gap(face.landmarks))
     prepared = prepare_crop(generator, face.source, face.landmarks)
     assert prepared.open_mouth
-    paint = generator.mouth_paint(prepared, SILENT).mean()
-    assert paint < 0.25 * generator.mouth_paint(prepared, viseme("aa")).mean()
+    shut, opened = (generator.mouth_paint(prepared, e) > 0.5 for e in (SILENT, viseme("aa")))
+    assert shut.sum() < 0.1 * opened.sum()
     assert (
         np.abs(flattened(prepared, generator.draw(prepared, SILENT)).astype(int) - prepared.source_bgr).max()
         > 30
@@ -127,7 +130,7 @@ def test_unseen_people_come_out_nearer_the_truth_than_by_copying(
     assert isinstance(result.value, dict)
     copy = result.baselines["copy"]
     assert isinstance(copy, dict)
-    assert result.value["ssim"] > copy["ssim"] + 0.005
+    assert result.value["ssim"] > copy["ssim"] + 0.02
     assert result.value["l1"] < copy["l1"]
     assert result.value["inside_iou"] > 0.5
 
@@ -139,3 +142,33 @@ def test_drawing_a_face_fits_the_budget(generator: NeuralFaceGenerator, prepared
         generator.draw(prepared, viseme("aa"))
         times.append(time.thread_time() - start)
     assert min(times) < 0.014, "the target is 6 ms on an idle core; busy ones get twice that"
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("name", ["PP", "aa", "O"])
+def test_the_drawn_face_stays_as_it_was(
+    generator: NeuralFaceGenerator, prepared: PreparedFace, name: str, tmp_path: Path
+) -> None:
+    drawn = flattened(prepared, generator.draw(prepared, viseme(name)))
+    small = cv2.resize(drawn, (96, 96), interpolation=cv2.INTER_AREA)
+    expected = cv2.imread(str(GOLDEN / f"face_{name}.png"))
+    assert expected is not None, "run this file as a program after new weights"
+    difference = np.abs(small.astype(int) - expected)
+    if difference.mean() > 0.7 or difference.max() > 24:
+        cv2.imwrite(str(tmp_path / "actual.png"), small)
+        pytest.fail(f"face_{name} differs by {difference.mean():.2f} on average, see {tmp_path}")
+
+
+def write_golden() -> None:
+    """Store what the shipped weights draw now; look at the pictures before committing them."""
+    generator = face_generator()
+    face = closed_face(held_out_faces())
+    prepared = prepare_crop(generator, face.source, face.landmarks)
+    for name in ("PP", "aa", "O"):
+        drawn = flattened(prepared, generator.draw(prepared, viseme(name)))
+        small = cv2.resize(drawn, (96, 96), interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(GOLDEN / f"face_{name}.png"), small)
+
+
+if __name__ == "__main__":
+    write_golden()

@@ -26,6 +26,7 @@ from vcam_avatar.stages.face_picture import (
     CROP_PX,
     MAP_PX,
     MOUTH_WINDOW,
+    away_from_lips,
     crop_feather,
     cut_crop,
     landmark_maps,
@@ -43,6 +44,8 @@ _WIDE_GAP = 0.15
 """Lip gap over mouth width for which all of ``_SHUT`` is needed."""
 LIP_EDGE = 1.5
 """How much steeper than the networks' the inner edge of the lips is drawn: they are as sharp as lips."""
+_PAINT_DOUBT = 2.5
+"""Taken off the logit of paint on skin."""
 _EYES_ABOVE = 0.42
 """Eyes and brows lie above this height of the unit crop, the moving mouth below."""
 
@@ -104,6 +107,8 @@ class PreparedFace:
     """float32 ``(80, 80, 7)``: the same for the mouth's window."""
     eyes: list[Eye]
     """Lids and irises."""
+    skin: FloatArray
+    """float32 ``(80, 80)`` over the mouth's window: 1 away from the picture's lips, 0 on them."""
     interior: MouthInterior
     """Teeth and tongue."""
     closing: Expression
@@ -215,6 +220,7 @@ class NeuralFaceGenerator:
             rest=rest,
             rest_whole=whole,
             rest_mouth=mouth,
+            skin=away_from_lips(landmarks),
             eyes=make_eyes(source, landmarks),
             interior=make_interior(source, landmarks),
             closing=closing,
@@ -242,6 +248,10 @@ class NeuralFaceGenerator:
             return FacePatch(patch)
         whole, mouth = self._maps(prepared.code, wanted)
         self._take_off_rest(prepared, whole, mouth)
+        # Skin is better stretched than painted where the networks are not quite sure; an open mouth's inside
+        # must not stay, so between the lips of the picture they are believed.
+        mouth[..., 2] -= _PAINT_DOUBT * prepared.skin
+        whole[..., 2] -= _PAINT_DOUBT
         alpha = seen_where_moved(whole, mouth, self._window_weight, side) * prepared.window
         if not prepared.mouth_shown:
             alpha[round(_EYES_ABOVE * MAP_PX) :] = 0

@@ -218,6 +218,16 @@ def paint_patch(
             patch[y, x, 3] = np.uint8(min(shown, one) * np.float32(255) + np.float32(0.5))
 
 
+def away_from_lips(landmarks: FloatArray) -> FloatArray:
+    """float32 ``(80, 80)`` over the mouth's window: 0 between the lips of ``(68, 2)`` landmarks, else 1."""
+    left, top = MOUTH_WINDOW[:2]
+    outline = (landmarks[60:68] - (left, top)) * 2 * MAP_PX - 0.5
+    lips = np.zeros((MAP_PX, MAP_PX), np.float32)
+    cv2.fillPoly(lips, [np.rint(outline).astype(np.int32)], 1.0)
+    grown = cv2.blur(cv2.dilate(lips, np.ones((5, 5), np.uint8)), (5, 5))
+    return np.asarray(1 - grown, np.float32)
+
+
 def crop_feather(side: int = MAP_PX, width: float = 0.1) -> FloatArray:
     """float32 ``(side, side)`` over the unit crop: 1 inside, smoothly 0 at the border."""
     return window_weight(side, width)

@@ -1,4 +1,4 @@
-"""Train the second generator: ``python -m vcam_avatar.training.face --faces DIR --work DIR --minutes 40``.
+"""Train the second generator: ``vcam-avatar train face --faces DIR --work DIR --minutes 40``.
 
 Supervised by synthetic people whose flow, masks and actions are known exactly; a PatchGAN on the mouth
 sharpens what is painted; an adversary keeps the source's own mouth out of the appearance code. Stops after

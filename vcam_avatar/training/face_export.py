@@ -1,4 +1,4 @@
-"""Write the face networks for the runtime: ``python -m vcam_avatar.training.face_export --work DIR``.
+"""Write the face networks for the runtime: ``vcam-avatar train face-export --work DIR --people N``.
 
 Refuses when onnxruntime and torch disagree by more than 1e-3 on any output.
 """
@@ -23,8 +23,9 @@ from vcam_avatar.training.face_runtime import CODE, RuntimeDecoder, RuntimeEncod
 TOLERANCE = 1e-3
 OPSET = 17
 RECIPE = (
-    "vcam-avatar factory faces; vcam-avatar train face --minutes {minutes:.0f}; "
-    "python -m vcam_avatar.training.face_export"
+    "vcam-avatar factory faces -n {samples} -o FACES; "
+    "vcam-avatar train face --faces FACES --work WORK --minutes {minutes:.0f}; "
+    "vcam-avatar train face-export --work WORK --people {people}"
 )
 TRAINING_DATA = [
     {
@@ -74,7 +75,7 @@ def export_face(
             file,
             description=description,
             training_data=data,
-            recipe=RECIPE.format(minutes=minutes),
+            recipe=RECIPE.format(minutes=minutes, people=people, samples=round(people * 20 / 19)),
             metrics=metrics,
             values={"crop_px": CROP_PX, "map_px": MAP_PX, "mouth_window": list(MOUTH_WINDOW)},
         )
