@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vcam_avatar.devices.memory import MemorySink
 from vcam_avatar.media import Frame, Size, UnitClock
 from vcam_avatar.pipeline.clock import Pacer
-from vcam_avatar.pipeline.sequencer import FrameSequencer
+from vcam_avatar.pipeline.sequencer import FrameSequencer, GaplessSink
 from vcam_avatar.pipeline.units import cut_units
 
 RATES = [
@@ -88,3 +88,14 @@ def test_pacer_keeps_an_absolute_schedule(fps: Fraction) -> None:
 def test_units_of_real_sound_can_be_any_rate() -> None:
     for fps in RATES:
         assert len(list(cut_units([babble(1.01)], UnitClock(fps)))) == UnitClock(fps).unit_count(16_160)
+
+
+def test_gapless_sink_repeats_for_skipped_units() -> None:
+    memory = MemorySink(keep=10)
+    sink = GaplessSink(memory)
+    for _ in range(2):  # opening again starts anew
+        sink.open(Size(4, 4), 25)
+        for index in (0, 3):
+            sink.send(frame(index))
+    sink.close()
+    assert memory.indices == [0, 1, 2, 3] * 2

@@ -24,6 +24,7 @@ from vcam_avatar.pipeline.clock import MonotonicClock
 from vcam_avatar.pipeline.live import LiveUnits
 from vcam_avatar.pipeline.loop import FrameLoop, PreparedAvatar
 from vcam_avatar.pipeline.runner import play_stored
+from vcam_avatar.pipeline.sequencer import GaplessSink
 from vcam_avatar.ports import AudioSource, FrameSink
 
 
@@ -118,8 +119,8 @@ def make_live(
     recorder = _make_sink(sink, config, heard, overwrite=overwrite)
     sinks: list[FrameSink] = []
     if recorder is not None:
-        recorder.open(config.video.size, float(config.video.fps))
-        sinks.append(recorder)
+        sinks.append(GaplessSink(recorder))
+        sinks[0].open(config.video.size, float(config.video.fps))
         frames.listeners.append(heard.hear)
     camera = None
     if sink[0] == "camera":

@@ -1,6 +1,6 @@
 """Frames in order: the last step of the method."""
 
-from vcam_avatar.media import Frame
+from vcam_avatar.media import Frame, Size
 from vcam_avatar.ports import FrameSink
 
 
@@ -42,3 +42,24 @@ class FrameSequencer:
     def _send(self, frame: Frame) -> None:
         self._sink.send(frame)
         self.sent += 1
+
+
+class GaplessSink:
+    """Another sink that gets one frame for every unit, whatever was skipped: for recordings."""
+
+    def __init__(self, sink: FrameSink) -> None:
+        self._sink = sink
+        self._sequencer = FrameSequencer(sink)
+
+    def open(self, size: Size, fps: float) -> None:
+        """Open the other sink."""
+        self._sink.open(size, fps)
+        self._sequencer = FrameSequencer(self._sink)
+
+    def send(self, frame: Frame) -> None:
+        """Send ``frame``, after repetitions for the units missing before it."""
+        self._sequencer.push(frame)
+
+    def close(self) -> None:
+        """Close the other sink."""
+        self._sink.close()
