@@ -146,7 +146,9 @@ def test_silence_shuts_the_lips_within_120_ms(network: LipNetwork, speech: Float
     assert (opening[times > end / 16 + 120] <= 0.1).all()
 
 
-@pytest.mark.parametrize("name", ["digital zero", "room -55", "pink -45", "key clicks -40", "white -55"])
+@pytest.mark.parametrize(
+    "name", ["digital zero", "room -55", "pink -45", "key clicks -40", "white -55", "breath -45"]
+)
 def test_shut_while_nobody_speaks(network: LipNetwork, name: str) -> None:
     sound = silences(seconds=8)[name]
     assert (_openings(Lips(network), sound, Fraction(25)) <= 0.1).mean() >= 0.999

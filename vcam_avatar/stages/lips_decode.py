@@ -55,7 +55,7 @@ class DecoderSettings:
     """Above the noise floor by this much sound may open the lips; below by that much it may not."""
     gate_least_db: float = -75.0
     """Sound below this never opens the lips."""
-    gate_hold_ms: float = 120.0
+    gate_hold_ms: float = 60.0
     """How long the gate stays open after the last loud row."""
     floor_rise_db_s: float = 2.5
     """How fast the noise floor may rise."""
