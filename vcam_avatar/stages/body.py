@@ -212,7 +212,7 @@ class BodyGenerator:
             painted = self._draw_arm(image, p, arm, placed[name], hands[name])
             if painted is not None and arm.style.detail > 0.5 > arm.style.toon:
                 drawn.append(self._drawn(arm, placed[name], hands[name], painted))
-            if _reaches(placed[name], arm, grid):
+            if _reaches(placed[name], arm, grid, painted):
                 if occlusion is None:
                     p.scratch.fill(0)
                 self._draw_arm(p.scratch, p, arm, placed[name], hands[name])
@@ -359,16 +359,17 @@ def _put(target: ByteArray, painted: Painted | None) -> None:
         over(target, painted.image_bgra, painted.left_px, painted.top_px)
 
 
-def _reaches(placed: ArmInSpace, arm: _Arm, grid: FloatArray) -> bool:
-    """Whether the arm may lie before the face."""
-    reach = 1.9 * arm.palm_px
+def _reaches(placed: ArmInSpace, arm: _Arm, grid: FloatArray, painted: Painted | None) -> bool:
+    """Whether the arm may lie before the face: its hand as drawn, and the stretch from elbow to wrist."""
     low, high = grid.reshape(-1, 2).min(0), grid.reshape(-1, 2).max(0)
+    thick = max(arm.upper.half_width_px, arm.fore.half_width_px)
     points = np.stack([placed.elbow[:2], placed.wrist[:2]])
-    return bool(
-        (points.min(0) - reach < high).all()
-        and (points.max(0) + reach > low).all()
-        and float(min(placed.wrist[1], placed.elbow[1]) - reach) < float(high[1])
-    )
+    first, last = points.min(0) - thick, points.max(0) + thick
+    if painted is not None:
+        height, width = painted.hand.shape
+        first = np.minimum(first, [painted.left_px, painted.top_px])
+        last = np.maximum(last, [painted.left_px + width, painted.top_px + height])
+    return bool((first < high).all() and (last > low).all())
 
 
 def _to_frame(view: FloatArray, points: FloatArray) -> FloatArray:
