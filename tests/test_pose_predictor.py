@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vcam_avatar.media import FloatArray, UnitClock
+from vcam_avatar.resources import asset_path
 from vcam_avatar.stages.features import FeatureStage
 from vcam_avatar.stages.pose import NeuralPosePredictor
 from vcam_avatar.stages.pose_idle import IdleMotion
@@ -16,16 +17,12 @@ from vcam_avatar.stages.pose_voice import NoiseFloor
 
 
 def speechlike(seconds: float, seed: int = 0) -> FloatArray:
-    """Voiced syllables with falling pitch, four a second, in phrases."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(int(seconds * 16000)) / 16000
-    pitch = 130 + 25 * np.sin(2 * np.pi * 0.4 * t)
-    phase = 2 * np.pi * np.cumsum(pitch) / 16000
-    voice = sum(np.sin(k * phase) / k for k in range(1, 25))
-    syllable = np.clip(np.sin(2 * np.pi * 4 * t), 0, 1) ** 0.5 * (
-        0.5 + 0.5 * (np.sin(2 * np.pi * 0.9 * t) > 0)
-    )
-    return (0.08 * voice * syllable + rng.normal(0, 2e-4, len(t))).astype(np.float32)
+    """The demo voice, over and over; another ``seed`` begins elsewhere."""
+    import soundfile
+
+    voice, rate = soundfile.read(asset_path("demo_voice.flac"), dtype="float32")
+    assert rate == 16000
+    return np.resize(np.roll(voice, -16000 * seed), int(seconds * 16000)).astype(np.float32)
 
 
 def quiet(seconds: float) -> FloatArray:

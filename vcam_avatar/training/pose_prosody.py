@@ -14,6 +14,8 @@ ROWS_HZ = 100
 _SPEECH_OVER_FLOOR_DB = 14.0
 _HANG_ROWS, _SHORTEST_ROWS = 12, 10
 _STRESS_EVERY_S = 0.45
+_NOTHING_DB = -45.0
+"""Clips whose loudest row stays below this hold no speech: digital silence, rooms."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def band_level_db(samples: FloatArray) -> NDArray[np.float64]:
 def analyse(samples: FloatArray) -> Prosody:
     """Rhythm of float32 ``(n,)`` mono 16 kHz speech. Uses the whole clip: for making labels only."""
     energy = band_level_db(samples)
-    if len(energy) < 20:
+    if len(energy) < 20 or energy.max() < _NOTHING_DB:
         empty = np.zeros(0)
         return Prosody(np.zeros(len(energy), bool), energy, empty.astype(int), empty)
     smooth = gaussian_filter1d(energy, 2.0)
