@@ -178,7 +178,7 @@ def _sky(count: int) -> FloatArray:
     return np.asarray(axes @ np.stack([right, up, front]), np.float32)
 
 
-_SKY = _sky(9)
+_SKY = _sky(6)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
