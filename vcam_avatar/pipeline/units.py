@@ -26,14 +26,19 @@ def cut_units(blocks: Iterable[FloatArray], clock: UnitClock) -> Iterator[UnitSo
     Gives ``clock.unit_count(total)`` units for any way the blocks are cut.
     """
     pending = np.zeros(0, np.float32)
-    unit = 0
+    unit = total = 0
     needed = clock.start_sample(1)
     for block in blocks:
+        total += len(block)
         pending = np.concatenate([pending, block])
         while len(pending) >= needed:
             yield UnitSound(pending[:needed])
             pending = pending[needed:]
             unit += 1
             needed = clock.start_sample(unit + 1) - clock.start_sample(unit)
-    if len(pending):
+    # The last sample may belong to a unit that begins between two samples: then that unit is all silence.
+    while unit < clock.unit_count(total):
+        needed = clock.start_sample(unit + 1) - clock.start_sample(unit)
         yield UnitSound(np.pad(pending, (0, needed - len(pending))))
+        pending = pending[:0]
+        unit += 1
