@@ -1,5 +1,6 @@
 """The command line as a whole."""
 
+import argparse
 import subprocess
 import sys
 import time
@@ -29,21 +30,39 @@ def test_usage_error_returns_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no-such-command" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (
+            DeviceError("no camera:\n  plug one in"),
+            DeviceError.exit_code,
+            "vcam-avatar: no camera: plug one in\n",
+        ),
+        (
+            ImportError("libGL.so.1: cannot open shared object file"),
+            AvatarError.exit_code,
+            "vcam-avatar: libGL.so.1: cannot open shared object file; on Debian or Ubuntu: "
+            "sudo apt install libgl1 libglib2.0-0\n",
+        ),
+    ],
+)
 def test_errors_are_one_line_with_their_own_status(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: Exception,
+    status: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    def fail(args: object) -> int:
+        raise error
+
     class Parser:
-        def parse_args(self, argv: object) -> object:
-            def fail(args: object) -> int:
-                raise DeviceError("no camera:\n  plug one in")
-
-            import argparse
-
+        def parse_args(self, argv: object) -> argparse.Namespace:
             return argparse.Namespace(verbose=0, handler=fail)
 
     monkeypatch.setattr(cli_main, "build_parser", Parser)
-    assert cli_main.main([]) == DeviceError.exit_code
-    assert capsys.readouterr().err == "vcam-avatar: no camera: plug one in\n"
+    assert cli_main.main([]) == status
+    assert capsys.readouterr().err == line
 
 
 def test_exit_codes_are_distinct() -> None:

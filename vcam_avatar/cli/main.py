@@ -51,6 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.debug("failed", exc_info=True)
         print(f"vcam-avatar: {' '.join(str(exc).split())}", file=sys.stderr)
         return exc.exit_code
+    except ImportError as exc:
+        if "shared object" not in str(exc):
+            raise
+        # OpenCV needs two system libraries that bare Linux machines lack.
+        print(
+            f"vcam-avatar: {exc}; on Debian or Ubuntu: sudo apt install libgl1 libglib2.0-0", file=sys.stderr
+        )
+        return AvatarError.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -1,8 +1,8 @@
 """A PipeWire camera: no kernel module and no root, for programs that take cameras from the portal.
 
 Browsers do (Chromium with the flag WebRtcPipeWireCamera), OBS 30.1 and newer does; programs that know
-only V4L2, such as Zoom and older OBS, do not. Registered with pyvirtualcam under the name ``pipewire``,
-so that the sink treats it like every other camera.
+only V4L2, such as Zoom and older OBS, do not. The sink registers it with its camera library under the name
+``pipewire`` and treats it like every other camera.
 """
 
 import contextlib
@@ -10,7 +10,6 @@ import os
 import select
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from typing import Any
@@ -25,16 +24,6 @@ NODE_NAME = "avatar-cam"
 _END_S = 1.0
 _STUCK_S = 1.0
 _REMEDY = "sudo apt install gstreamer1.0-tools gstreamer1.0-pipewire gstreamer1.0-plugins-base"
-
-
-def register() -> None:
-    """Make the backend known to pyvirtualcam where there is PipeWire; may be called again."""
-    if not sys.platform.startswith("linux"):
-        return
-    from pyvirtualcam.camera import BACKENDS, register_backend
-
-    if BACKEND not in BACKENDS:
-        register_backend(BACKEND, PipeWireCamera)
 
 
 class PipeWireCamera:

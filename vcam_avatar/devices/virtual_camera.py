@@ -151,11 +151,10 @@ class VirtualCameraSink(_CheckedSink):
 
 def _camera(backend: str, device: str | None, size: Size, fps: float) -> Any:
     import pyvirtualcam
-    from pyvirtualcam.camera import BACKENDS
 
-    pipewire_camera.register()
-    if backend not in BACKENDS:
-        raise RuntimeError(f"no virtual camera backend {backend!r}; there are: {', '.join(BACKENDS)}")
+    backends = _backends()
+    if backend not in backends:
+        raise RuntimeError(f"no virtual camera backend {backend!r}; there are: {', '.join(backends)}")
     return pyvirtualcam.Camera(
         width=size.width_px,
         height=size.height_px,
@@ -164,6 +163,16 @@ def _camera(backend: str, device: str | None, size: Size, fps: float) -> Any:
         device=device,
         backend=backend,
     )
+
+
+def _backends() -> tuple[str, ...]:
+    """Names of all camera systems, the PipeWire camera among them where there can be one."""
+    from pyvirtualcam.camera import BACKENDS, register_backend
+
+    name = pipewire_camera.BACKEND
+    if sys.platform.startswith("linux") and name not in BACKENDS:
+        register_backend(name, pipewire_camera.PipeWireCamera)
+    return tuple(BACKENDS)
 
 
 def _loopback_path(device: str | None) -> str:
@@ -203,11 +212,8 @@ def camera_remedy(cause: str = "") -> str:
 def camera_backends() -> dict[str, str]:
     """What each of the platform's camera systems says when it is opened for a moment: empty when it
     works, else the cause."""
-    from pyvirtualcam.camera import BACKENDS
-
-    pipewire_camera.register()
     found = {}
-    for name in BACKENDS:
+    for name in _backends():
         sink = VirtualCameraSink(backend=name)
         try:
             sink.open(Size(640, 360), 25)
