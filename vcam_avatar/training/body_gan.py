@@ -252,7 +252,7 @@ def export(net: nn.Module, out: Path, metrics: dict[str, float], recipe: str) ->
             {
                 "name": "latentsync_people",
                 "licence": "Apache-2.0",
-                "amount": "hands of 3 people, 50 s; last 5 s of demo3 held out",
+                "amount": "hands of demo3, 15 s; its last 5 s held out",
             },
             {
                 "name": "factory hands (MakeHuman, photo and semi styles)",
