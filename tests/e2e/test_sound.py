@@ -153,17 +153,17 @@ def test_an_unplugged_source_is_replaced_by_another_and_found_again(lab, stage, 
     end(lab.pulse)
 
 
-def test_a_changed_default_is_followed(lab, stage, speech):
+def test_a_changed_default_is_followed_there_and_back(lab, stage, speech):
     lab.run("pactl", "load-module", "module-null-sink", "sink_name=other", "rate=48000")
     lab.keep_ticking("other")
     time.sleep(2)
-    for output in lab.run("pactl", "list", "short", "source-outputs").splitlines():
-        lab.run("pactl", "move-source-output", output.split("\t")[0], "other.monitor")
-    time.sleep(1)
-    start = time.monotonic()
-    subprocess.run(["paplay", "--device=other", str(speech)], env=lab.env, timeout=30, check=True)
-    assert opening(stage, start).max(initial=0) > 40
-    assert stage.service.health.state is State.RUNNING
+    for source, sink in (("other.monitor", "other"), ("mic", "spk")):
+        lab.run("pactl", "set-default-source", source)
+        time.sleep(1)
+        start = time.monotonic()
+        subprocess.run(["paplay", f"--device={sink}", str(speech)], env=lab.env, timeout=30, check=True)
+        assert opening(stage, start).max(initial=0) > 40, source
+        assert stage.service.health.state is State.RUNNING
 
 
 def test_latency_measured_with_clicks_is_what_the_parts_add_up_to(lab):
@@ -180,4 +180,5 @@ def test_latency_measured_with_clicks_is_what_the_parts_add_up_to(lab):
     print("\n", clicks, parts)
     assert clicks is not None
     assert clicks["heard"] >= 0.8 * clicks["played"]
-    assert clicks["p50_ms"] < 150
+    assert clicks["p95_ms"] <= 60
+    assert clicks["p50_ms"] == pytest.approx(parts["p50"], abs=20)
