@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from audio_files import babble, write_audio
 
-from vcam_avatar.devices.video_file import FileSoundTrack, HeardSoundTrack, VideoFileSink
+from vcam_avatar.devices.sound_track import FileSoundTrack, HeardSoundTrack
+from vcam_avatar.devices.video_file import VideoFileSink
 from vcam_avatar.errors import MediaError
 from vcam_avatar.media import Frame, Size, UnitClock
 

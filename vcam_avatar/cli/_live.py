@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vcam_avatar.avatars import find_avatar, list_avatars, load_avatar
 from vcam_avatar.avatars.format import avatar_folders
@@ -17,7 +18,7 @@ from vcam_avatar.daemon.shelf import Shelf
 from vcam_avatar.devices.audio_file import FileAudioSource
 from vcam_avatar.devices.memory import MemorySink, PreviewSink
 from vcam_avatar.devices.paced import PacedSource
-from vcam_avatar.devices.video_file import FileSoundTrack, HeardSoundTrack, VideoFileSink
+from vcam_avatar.devices.sound_track import FileSoundTrack, HeardSoundTrack, SoundTrack
 from vcam_avatar.errors import ConfigError
 from vcam_avatar.pipeline import build
 from vcam_avatar.pipeline.clock import MonotonicClock
@@ -26,6 +27,9 @@ from vcam_avatar.pipeline.loop import FrameLoop, PreparedAvatar
 from vcam_avatar.pipeline.runner import play_stored
 from vcam_avatar.pipeline.sequencer import GaplessSink
 from vcam_avatar.ports import AudioSource, FrameSink
+
+if TYPE_CHECKING:
+    from vcam_avatar.devices.video_file import VideoFileSink
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
@@ -50,10 +54,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
 def _run_stored(audio: Path, sink_kind: str, sink_name: str, config: Config, *, overwrite: bool) -> int:
     """As fast as it goes, no frame late or left out."""
     source = FileAudioSource(audio)
-    sink: MemorySink | VideoFileSink = MemorySink()
-    if sink_kind == "file":
-        path = existing_or_new_video(Path(sink_name), overwrite)
-        sink = VideoFileSink(path, FileSoundTrack(audio), config.video.fps)
+    track = FileSoundTrack(audio) if sink_kind == "file" else None
+    sink = _make_sink((sink_kind, sink_name), config, track, overwrite=overwrite)
+    assert sink is not None  # no camera here
     with _finished(sink):
         loop, _ = make_loop(config)
         sent = play_stored(source, loop, sink, config.video.size, config.video.fps)
@@ -91,7 +94,7 @@ class Live:
     """Everything a service needs, opened as far as it must not fail later."""
 
     parts: Parts
-    recorder: MemorySink | PreviewSink | VideoFileSink | None
+    recorder: "MemorySink | PreviewSink | VideoFileSink | None"
     """The sink that is not a camera; open."""
 
 
@@ -177,10 +180,12 @@ def _source_opener(source: tuple[str, str], config: Config, *, loop: bool) -> Ca
 
 
 def _make_sink(
-    sink: tuple[str, str], config: Config, track: HeardSoundTrack, *, overwrite: bool
-) -> MemorySink | PreviewSink | VideoFileSink | None:
+    sink: tuple[str, str], config: Config, track: SoundTrack | None, *, overwrite: bool
+) -> "MemorySink | PreviewSink | VideoFileSink | None":
     kind, name = sink
     if kind == "file":
+        from vcam_avatar.devices.video_file import VideoFileSink
+
         return VideoFileSink(existing_or_new_video(Path(name), overwrite), track, config.video.fps)
     return {"memory": MemorySink, "preview": PreviewSink}[kind]() if kind != "camera" else None
 
@@ -200,13 +205,14 @@ def _make_shelf(loop: FrameLoop, settings: _Settings) -> Shelf[PreparedAvatar]:
 
 
 @contextlib.contextmanager
-def _finished(sink: MemorySink | PreviewSink | VideoFileSink | None) -> Iterator[None]:
+def _finished(sink: "MemorySink | PreviewSink | VideoFileSink | None") -> Iterator[None]:
     """Close the sink when all went well; leave no half-finished file when not."""
     try:
         yield
     except BaseException:
-        if isinstance(sink, VideoFileSink):
-            sink.abort()
+        abort = getattr(sink, "abort", None)
+        if abort is not None:
+            abort()
         raise
     if sink is not None:
         sink.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vcam_avatar.config import Config
 from vcam_avatar.devices.audio_file import FileAudioSource
-from vcam_avatar.devices.video_file import FileSoundTrack, VideoFileSink
+from vcam_avatar.devices.sound_track import FileSoundTrack
 from vcam_avatar.media import UnitClock
 from vcam_avatar.pipeline import build
 from vcam_avatar.pipeline.loop import FrameLoop
@@ -42,6 +42,8 @@ def render_file(audio: Path, out: Path, config: Config, *, progress: bool = True
         AvatarError: the sound, the avatar, a network or the target cannot be used.
     """
     import time
+
+    from vcam_avatar.devices.video_file import VideoFileSink
 
     # The cheap checks first: a wrong name should not cost the time of loading networks.
     source = FileAudioSource(audio)

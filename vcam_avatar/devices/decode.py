@@ -1,16 +1,18 @@
 """Audio files at their own rate and channels: libsndfile first, PyAV for what it cannot read."""
 
-import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 import soundfile as sf
 
 from vcam_avatar.errors import MediaError
 from vcam_avatar.media import FloatArray
+
+if TYPE_CHECKING:
+    import av
 
 MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 192_000
 _BLOCK_FRAMES = 4096
@@ -101,6 +103,8 @@ class AudioFile:
             raise MediaError(f"{self.path} is cut short ({read} of {sound.frames} samples): copy it again")
 
     def _open_av(self) -> None:
+        import av  # 17 MB that a microphone does without
+
         try:
             self._container = av.open(str(self.path))
             stream = next((s for s in self._container.streams if s.type == "audio"), None)
@@ -118,19 +122,15 @@ class AudioFile:
             self.duration_s = self._container.duration / av.time_base
 
     def _av_blocks(self) -> Iterator[FloatArray]:
+        import av
+
         assert self._container is not None
         resampler = av.AudioResampler(format="fltp", rate=self.rate_hz)
-        with _translated(self.path):
+        try:
             for packet in self._container.decode(audio=0):
                 for frame in resampler.resample(packet):
                     yield np.ascontiguousarray(frame.to_ndarray().T, np.float32)
             for frame in resampler.resample(None):
                 yield np.ascontiguousarray(frame.to_ndarray().T, np.float32)
-
-
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (av.FFmpegError, OSError) as exc:
-        raise MediaError(f"{path} is damaged ({exc}): copy it again") from exc
+        except (av.FFmpegError, OSError) as exc:
+            raise MediaError(f"{self.path} is damaged ({exc}): copy it again") from exc
