@@ -18,8 +18,7 @@ from vcam_avatar.media import ByteArray, FloatArray
 
 NO_FACE = (
     "no face was found in the picture; use one where a face is seen from the front, or, for a drawing or an "
-    "animal, place the points by hand: run the command with --points-template FILE, correct FILE, then "
-    "run it with --points FILE"
+    "animal, place the points with the mouse: vcam-avatar avatars points PICTURE"
 )
 _MIN_EYE_MOUTH_PX = 12.0
 
@@ -80,7 +79,8 @@ class PictureAnalyser:
             points = shoulders_below(face_px)
             notes.append(
                 "no body was found: the shoulders are guessed below the head and arms come from the head's "
-                "size; use a picture that shows the chest, or place the points with --points"
+                "size; use a picture that shows the chest, or place the points: vcam-avatar avatars points "
+                "PICTURE"
             )
         else:
             left, right = self.people.hands_of(rgb, body)

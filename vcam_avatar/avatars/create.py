@@ -312,15 +312,16 @@ def still(avatar: Avatar, layers: Layers, size: Size) -> ByteArray:
     return np.asarray(small, np.uint8)
 
 
-def write_template(picture_path: Path, target: Path) -> Path:
-    """Write a points file for a picture, with what can be found already, and a picture beside it.
+def found_points(picture_path: Path) -> tuple[ByteArray, FloatArray, FloatArray]:
+    """What a user starts from who places points by hand.
 
     Returns:
-        The picture with the points drawn on it.
+        The upright picture, uint8 ``(H, W, 3)``, cut-outs before grey; ``(57, 3)`` and ``(68, 2)`` points in
+        its pixels: those found, or an ordinary person's in the middle.
 
     Raises:
         MediaError: the picture cannot be read.
-        AvatarDataError: it is too small, or the files cannot be written.
+        AvatarDataError: it is too small.
     """
     picture = _checked(read_picture(picture_path), picture_path)
     height, width = picture.bgr.shape[:2]
@@ -331,13 +332,27 @@ def write_template(picture_path: Path, target: Path) -> Path:
         points, face = analysis.points_px.copy(), analysis.face_px * scale
         points[:, :2] *= scale
     except AvatarDataError:
-        # Nothing found: a standard person in the middle to start from.
         face = (STANDARD_FACE * 0.09 * height + [width / 2, 0.25 * height]).astype(np.float32)
         points = shoulders_below(face)
+    return picture.over(_BEHIND), points, face
+
+
+def write_template(picture_path: Path, target: Path) -> Path:
+    """Write a points file for a picture, with what can be found already, and a picture beside it.
+
+    Returns:
+        The picture with the points drawn on it.
+
+    Raises:
+        MediaError: the picture cannot be read.
+        AvatarDataError: it is too small, or the files cannot be written.
+    """
+    picture, points, face = found_points(picture_path)
+    size = Size(picture.shape[1], picture.shape[0])
     drawn = target.with_suffix(".png")
     try:
-        write_points_file(target, points, face, Size(width, height))
-        write_png(drawn, draw_points(picture.over(_BEHIND), points, face))
+        write_points_file(target, points, face, size)
+        write_png(drawn, draw_points(picture, points, face))
     except OSError as exc:
         raise AvatarDataError(f"{target} cannot be written: {exc}") from exc
     return drawn

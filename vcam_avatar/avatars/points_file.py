@@ -162,8 +162,7 @@ def draw_points(picture_bgr: ByteArray, points_px: FloatArray, face_px: FloatArr
         cv2.circle(picture, place(point), 4, (0, 0, 0), 1, cv2.LINE_AA)
         if name:
             x, y = place(point)
-            for shade, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-                cv2.putText(picture, name, (x + 6, y - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, shade, width)
+            write_text(picture, name, (x + 6, y - 4), 0.4)
 
     for pairs in ((1, 2, 3, 4), (1, 5, 6, 7)):
         for a, b in itertools.pairwise(pairs):
@@ -181,3 +180,19 @@ def draw_points(picture_bgr: ByteArray, points_px: FloatArray, face_px: FloatArr
     for name, index in HANDLES.items():
         mark(face_px[index], (0, 255, 255), name)
     return picture
+
+
+def write_text(
+    picture: ByteArray,
+    text: str,
+    at: tuple[int, int],
+    size: float,
+    colour: tuple[int, int, int] = (255, 255, 255),
+) -> None:
+    """Write into a picture, readable on any ground; ``at`` is the lower left corner in px."""
+    x, y = at
+    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        cv2.putText(
+            picture, text, (x + dx, y + dy), cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 1, cv2.LINE_AA
+        )
+    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)

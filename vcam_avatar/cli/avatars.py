@@ -34,6 +34,20 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     create.add_argument("--preview", action="store_true", help="also make the five-second clip")
     create.set_defaults(handler=_create)
 
+    points = actions.add_parser("points", help="place the points of a drawing or an animal with the mouse")
+    points.add_argument("picture", type=Path, help="the picture to make an avatar of")
+    points.add_argument(
+        "file", type=Path, nargs="?", help="points file to write; by default beside the picture"
+    )
+    points.add_argument(
+        "--create", action="store_true", help="make the avatar as soon as the points are saved"
+    )
+    points.add_argument("--name", default="", help="with --create: name of the avatar")
+    points.add_argument(
+        "--replace", action="store_true", help="with --create: overwrite an avatar of that name"
+    )
+    points.set_defaults(handler=_points)
+
     listing = actions.add_parser("list", help="list all avatars")
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(handler=_list)
@@ -66,8 +80,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 _CREATE = (
     "Make an avatar of a picture in a few seconds. A face from the front, the chest in view and arms away "
-    "from the body look best. For drawings and animals where no face is found: write the points with "
-    "--points-template FILE, correct FILE, and give it back with --points FILE."
+    "from the body look best. Drawings and animals where no face is found: place the points with the mouse "
+    "(avatars points PICTURE), or write them with --points-template FILE, correct FILE, and give it back "
+    "with --points FILE."
 )
 
 
@@ -97,6 +112,34 @@ def _create(args: argparse.Namespace) -> int:
     print(f"avatar {name} is ready after {time.perf_counter() - started:.1f} s: {created.folder}")
     if args.preview:
         _make_preview(str(created.folder), Path(f"{name}.mp4"))
+    return 0
+
+
+def _points(args: argparse.Namespace) -> int:
+    from vcam_avatar.avatars.create import create_avatar, found_points, name_from
+    from vcam_avatar.avatars.points_editor import PointsEditor
+    from vcam_avatar.avatars.points_file import read_points_file
+    from vcam_avatar.cli._points_window import edit_points
+    from vcam_avatar.media import Size
+
+    target = args.file or args.picture.with_suffix(".points.txt")
+    picture, points, face = found_points(args.picture)
+    if target.exists():
+        # Going on where the last time ended.
+        given = read_points_file(target, Size(picture.shape[1], picture.shape[0]))
+        points, face = given.points_px, given.face_px
+    if not edit_points(PointsEditor(picture, points, face), target):
+        print("nothing was saved", file=sys.stderr)
+        return 1
+    print(f"points  {target}")
+    if not args.create:
+        print(f"next    vcam-avatar avatars create {args.picture} --points {target}")
+        return 0
+    name = args.name or name_from(args.picture)
+    created = create_avatar(args.picture, name, points_path=target, replace=args.replace)
+    for note in created.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"avatar  {created.folder}")
     return 0
 
 
