@@ -6,6 +6,7 @@ from body_scene import CLOTH, HEIGHT, SKIN, WALL, WIDTH, draw, landmarks, points
 
 from vcam_avatar.avatars.layers import Layers, load_layers, save_layers
 from vcam_avatar.avatars.layers_build import build_layers
+from vcam_avatar.avatars.layers_inpaint import fill_patches
 from vcam_avatar.errors import AvatarDataError
 from vcam_avatar.media import Size, face_crop_matrix
 from vcam_avatar.stages.body import BodyGenerator
@@ -48,6 +49,37 @@ def test_arms_leave_the_core(layers):
         x, y = p[joint, :2].astype(int)
         window = np.s_[y - 12 : y + 12, x - 12 : x + 12]
         assert np.abs(core[window] - bare[window].astype(float)).mean() < 14, joint
+
+
+def test_hands_that_were_not_found_leave_no_skin_on_the_torso():
+    picture, mask = draw()
+    bare, _ = draw(arms=False)
+    known = points()
+    known[[4, 7]] = known[[3, 6]]
+    known[15:, 2] = known[[4, 7], 2] = 0
+    layers = build_layers(picture, known, landmarks(), mask)
+    core, p = flatten(layers.core_bgra, WALL), points()
+    hands = np.zeros((HEIGHT, WIDTH), bool)
+    for x, y in p[15:, :2].astype(int):
+        hands[y - 3 : y + 3, x - 3 : x + 3] = True
+    assert np.abs(core[hands] - bare[hands].astype(float)).mean() < 14
+
+
+def test_sides_of_the_torso_are_those_that_are_seen(layers):
+    _, mask = draw(arms=False)
+    shown = layers.core_bgra[..., 3] > 127
+    below = np.s_[230 : HEIGHT - 2]
+    assert (shown[below] != (mask[below] > 127)).sum(1).max() <= 12
+
+
+def test_patches_continue_stripes_across_a_hole():
+    picture = np.zeros((90, 120, 3), np.float32)
+    picture[:, :, 0] = 200 * (np.arange(90) // 6 % 2)[:, None]
+    hole = np.zeros((90, 120), bool)
+    hole[20:70, 40:80] = True
+    seen = np.where(hole[..., None], 90, picture).astype(np.float32)
+    filled = fill_patches(seen, hole, ~hole, 1.0)
+    assert np.abs(filled - picture)[hole].mean() < 12
 
 
 def test_the_wall_is_completed_behind_the_person(layers):

@@ -1,0 +1,119 @@
+"""Head and torso without arms, and the room without the person."""
+
+import cv2
+import numpy as np
+
+from vcam_avatar.avatars.layers_fill import (
+    Mask,
+    add_grain,
+    blur,
+    continue_rows,
+    distance_to_bone,
+    fill_smooth,
+    grow,
+    large_parts,
+    nearest_colour,
+    smooth,
+)
+from vcam_avatar.avatars.layers_inpaint import fill_patches
+from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, torso_outline
+from vcam_avatar.avatars.layers_torso import torso_sides
+from vcam_avatar.media import ByteArray, FloatArray
+
+
+def make_core(scene: Scene, arms: list[ArmSeen], skin: Mask) -> ByteArray:
+    """Head, hair, neck, torso; what the arms hid is filled from the cloth around.
+
+    Args:
+        skin: bare skin below the neck, see ``skin_map``.
+    """
+    unit, person = scene.unit, scene.person
+    region = np.zeros(person.shape, bool)
+    for arm in arms:
+        assert arm.region is not None
+        region |= arm.region
+    chin = float(scene.face[:, 1].max())
+    region &= (scene.grid[..., 1] > chin - 0.1 * unit) | (blur(region, 1) < 0)
+    # Inside the torso's outline everything stays, filled where an arm covers it: no holes behind arms.
+    inner = torso_sides(scene, arms, skin, torso_outline(scene, 0.06))
+    for arm in arms:
+        distance, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
+        inner |= (distance < 0.95 * arm.radius) & (along < 0.34)
+    inner &= grow(person, 2)
+    core = (person & ~region) | (inner & (person | region))
+    core = np.asarray(cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0)
+    # A drawn head may float above its body; slivers of sleeves are smaller.
+    core = large_parts(core, 0.08)
+    # A calm outline where arms were cut away, without slivers.
+    calm = grow(grow(core, -0.035 * unit), 0.035 * unit)
+    calm = np.asarray(blur(calm, 0.02 * unit) > 0.5)
+    core = np.where(grow(region, 0.06 * unit) & (scene.grid[..., 1] > chin), calm & core, core)
+    covered = core & grow(region, 4)
+    shoulder = np.zeros(person.shape, bool)
+    for arm in arms:
+        distance, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
+        shoulder |= (along < 0.3) & (distance < 1.6 * arm.radius) & ~grow(np.asarray(arm.lower), 6)
+    covered &= ~shoulder
+    good = grow(person & ~grow(region & ~shoulder, 6), -2) & core
+    cloth = good & (scene.grid[..., 1] > scene.points[1, 1] + 0.12 * unit)
+    source = cloth if int(cloth.sum()) > 500 else good
+    filled = _continue(scene, covered, np.asarray(source))
+    base = nearest_colour(scene.picture, good)
+    soft = blur(covered, 4)[..., None]
+    colour = np.where(covered[..., None], filled, base * (1 - soft) + filled * soft)
+    colour = np.where((core & ~covered & (soft[..., 0] < 0.02))[..., None], base, colour)
+    edge = np.where(grow(region, 3), blur(core, 1.2), scene.alpha * blur(grow(core, 1), 0.8))
+    image = np.concatenate([np.clip(colour, 0, 255), np.clip(edge, 0, 1)[..., None] * 255], -1)
+    return np.asarray(np.rint(image), np.uint8)
+
+
+def _continue(scene: Scene, hole: Mask, source: Mask) -> FloatArray:
+    """Clothes go on in ``hole``: patches of what is seen of them, on smooth colours far from any."""
+    even = fill_smooth(scene.picture, source)
+    if not hole.any():
+        return even
+    rows, columns = np.nonzero(hole | source)
+    box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    # Outside the clothes nothing guides.
+    shown = np.where((source | hole)[..., None], scene.picture, even)
+    out = even.copy()
+    outside = np.asarray(~source)
+    out[box] = fill_patches(shown[box], outside[box], source[box], 0.05, even[box])
+    return out
+
+
+def _busy(picture: FloatArray, valid: Mask) -> FloatArray:
+    """0 where the room around is plain, 1 where it has things in it."""
+    height = valid.shape[0]
+    share = blur(valid, 0.02 * height)
+    mean = blur(picture * valid[..., None], 0.02 * height) / np.maximum(share, 1e-3)[..., None]
+    rough = np.abs(picture - mean).mean(-1) * valid
+    around = blur(valid, 0.1 * height)
+    level = blur(rough, 0.1 * height) / np.maximum(around, 1e-6)
+    return smooth(np.where(around > 1e-4, level, 0), 2.5, 6.0)
+
+
+def make_room(scene: Scene, arms: list[ArmSeen]) -> ByteArray:
+    """The picture without the person."""
+    height = scene.person.shape[0]
+    person = scene.person | (scene.alpha > 0.02)
+    for arm in arms:
+        if arm.hand_seen:
+            person |= np.asarray(arm.reach)
+    valid = ~grow(np.asarray(person), max(5, height // 65))
+    if int(valid.sum()) < 100:
+        valid = ~scene.person
+    calm = np.asarray(cv2.GaussianBlur(fill_smooth(scene.picture, valid), (0, 0), 2), np.float32)
+    # Rooms are made of level lines: near the hole's edge each row goes on as it is.
+    rows = continue_rows(scene.picture, valid)
+    distance = cv2.distanceTransform((~valid).astype(np.uint8), cv2.DIST_L2, 5)
+    share = np.clip(1.0 - distance / (0.22 * height), 0, 1)[..., None] * 0.85
+    rough = (calm * (1 - share) + rows * share).astype(np.float32)
+    patches = fill_patches(scene.picture, ~valid, valid, 1.0, rough)
+    # Plain walls are better smooth: patches of a gradient leave steps.
+    plain = add_grain(rough, ~valid, scene.picture, grow(valid, -6))
+    busy = _busy(scene.picture, np.asarray(valid))[..., None]
+    filled = plain * (1 - busy) + patches * busy
+    soft = blur(~valid, 2)[..., None]
+    blended = np.where(valid[..., None], scene.picture * (1 - soft) + filled * soft, filled)
+    return np.asarray(np.clip(np.rint(blended), 0, 255), np.uint8)

@@ -1,0 +1,166 @@
+"""What is where in a picture: the person, the arms, the torso's outline."""
+
+import itertools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vcam_avatar.avatars.layers_fill import Mask, distance_to_bone, grow, guided, polygon, smooth
+from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.stages.pose_layout import LEFT_SHOULDER, RIGHT_SHOULDER
+
+_MASK_HEIGHT_PX = 640
+"""Height at which the person is cut out."""
+
+
+@dataclass
+class ArmSeen:
+    """What is found out about one arm in the picture."""
+
+    shoulder: FloatArray
+    elbow: FloatArray
+    wrist: FloatArray
+    hand: FloatArray
+    side: float
+    hand_seen: bool
+    upper_seen: bool
+    upper_px: float
+    fore_px: float
+    palm_px: float
+    radius: float = 0.0
+    elbow_radius: float = 0.0
+    region: Mask | None = None
+    """Where the arm covers the picture, generously."""
+    lower: Mask | None = None
+    """Forearm and hand only."""
+    reach: Mask | None = None
+    """``lower`` before it is cut with the person: hands stick out of rough masks."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    picture: FloatArray
+    grid: FloatArray
+    unit: float
+    """Shoulder width."""
+    person: Mask
+    alpha: FloatArray
+    points: FloatArray
+    face: FloatArray
+
+
+def cut_person(
+    bgr: ByteArray, mask: ByteArray, hands: list[FloatArray], given: ByteArray | None
+) -> tuple[Mask, FloatArray]:
+    """Refine the rough person mask on the colours. Returns it hard and as soft alpha 0 to 1."""
+    if given is not None:
+        return np.asarray(given > 127), np.asarray(given / 255, np.float32)
+    height, width = mask.shape
+    scale = min(1.0, _MASK_HEIGHT_PX / height)
+    size = (max(2, round(width * scale)), max(2, round(height * scale)))
+    small = np.asarray(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA))
+    rough = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
+    extra = np.zeros(rough.shape, bool)
+    for hand in hands:
+        extra |= grow(polygon(cv2.convexHull(hand * scale)[:, 0], rough.shape), 6)
+    state = np.where(rough > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    state[extra & (state == cv2.GC_PR_BGD)] = cv2.GC_PR_FGD
+    state[grow(np.asarray(rough > 0.95), -5)] = cv2.GC_FGD
+    state[~grow(np.asarray(rough > 0.05), 8) & ~grow(extra, 8)] = cv2.GC_BGD
+    if (state == cv2.GC_FGD).any() and (state == cv2.GC_BGD).any():
+        cv2.setRNGSeed(1)
+        cv2.grabCut(small, state, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+    found = (state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD)
+    count, label, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
+    keep = stats[:, cv2.CC_STAT_AREA] > 0.002 * found.size
+    keep[0] = False
+    found = keep[label] if count > 1 else found
+    soft = cv2.resize(found.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    alpha = smooth(
+        guided(grey, np.asarray(soft, np.float32), max(2, round(3 * height / 720)), 40.0), 0.15, 0.9
+    )
+    return np.asarray(soft > 0.5), np.asarray(alpha, np.float32)
+
+
+def find_arm(scene: Scene, arm: ArmSeen) -> None:
+    """Radius of the upper arm, and the region of the picture that the arm covers."""
+    height, width = scene.person.shape
+    bone = arm.elbow - arm.shoulder
+    normal = np.array([bone[1], -bone[0]]) / max(float(np.hypot(*bone)), 1e-3)
+    outward = normal if normal[0] * arm.side > 0 else -normal
+
+    hand = hand_region(scene, arm)
+
+    def edge(at: tuple[float, ...]) -> list[int]:
+        """How far the person reaches outwards from the bone, up to background or hand."""
+        found = []
+        for t in at:
+            for r in range(3, int(0.4 * scene.unit)):
+                x, y = (arm.shoulder + bone * t + outward * r).astype(int)
+                if not (0 <= x < width and 0 <= y < height) or not scene.person[y, x] or hand[y, x]:
+                    found.append(r)
+                    break
+        return found
+
+    reach = edge((0.4, 0.5, 0.6, 0.7, 0.8))
+    usual = float(np.percentile(reach, 35)) if reach else 0.17 * scene.unit
+    arm.radius = float(np.clip(usual, 0.12 * scene.unit, 0.24 * scene.unit))
+    least = min(edge((0.86, 0.93, 1.0)), default=arm.radius)
+    arm.elbow_radius = float(np.clip(least, max(0.1 * scene.unit, 0.62 * arm.radius), arm.radius))
+    to_upper, t_upper, across = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
+    outside = across * (1 if float(normal @ outward) > 0 else -1)
+    inner = np.interp(t_upper, [0.0, 0.35, 0.7, 1.0], [0.15, 0.55, 0.8, 0.95]) * arm.radius
+    upper = (t_upper > -0.02) & (t_upper < 1.0) & (outside < 1.9 * arm.radius) & (outside > -inner)
+    upper |= (t_upper >= 1.0) & (to_upper < arm.radius * 1.05)
+    # The cap of the shoulder stays with the torso, which carries it along with the arm.
+    upper &= t_upper > 0.34
+    to_fore, t_fore, _ = distance_to_bone(scene.grid, arm.elbow, arm.wrist)
+    thick = np.interp(np.clip(t_fore, 0, 1), [0, 1], [arm.radius * 1.1, 0.55 * arm.palm_px])
+    lower = (to_fore < thick) | hand
+    # What sticks out of the torso's sides below the shoulders can only be arm.
+    outside_torso = scene.person & ~torso_outline(scene, -0.04)
+    below = scene.grid[..., 1] > arm.shoulder[1] + 0.3 * scene.unit
+    mine = (scene.grid[..., 0] - scene.points[1, 0]) * arm.side > 0.35 * scene.unit
+    # Legs and chairs stick out as well: only what is near the arm's bones.
+    near = np.minimum(to_upper, to_fore) < 0.3 * scene.unit
+    mine &= near | grow(hand, 0.12 * scene.unit)
+    upper |= outside_torso & below & mine
+    arm.reach = grow(lower, 0.09 * scene.unit)
+    arm.lower = lower & scene.person
+    arm.region = (upper & scene.person) | arm.lower
+
+
+def hand_region(scene: Scene, arm: ArmSeen) -> Mask:
+    """Where the hand covers the picture, generously."""
+    if not arm.hand_seen:
+        return np.asarray(np.hypot(*np.moveaxis(scene.grid - arm.wrist, -1, 0)) < 0.6 * arm.palm_px)
+    distance = np.full(scene.person.shape, 1e9, np.float32)
+    for finger in range(5):
+        chain = [0, *range(1 + 4 * finger, 5 + 4 * finger)]
+        for a, b in itertools.pairwise(chain):
+            distance = np.minimum(distance, distance_to_bone(scene.grid, arm.hand[a], arm.hand[b])[0])
+    hull = polygon(cv2.convexHull(arm.hand[[0, 1, 2, 5, 9, 13, 17]])[:, 0], scene.person.shape)
+    return np.asarray((distance < 0.30 * arm.palm_px) | grow(hull, 0.05 * arm.palm_px))
+
+
+def torso_outline(scene: Scene, inset: float) -> Mask:
+    """The torso's outline from the joints; ``inset`` narrows it, in shoulder widths."""
+    p, unit = scene.points, scene.unit
+    height, width = scene.person.shape
+    right, left = p[RIGHT_SHOULDER], p[LEFT_SHOULDER]
+    hip_right, hip_left = p[9], p[10]
+    out_right = np.array([float(np.sign(right[0] - left[0])) or -1.0, 0])
+    waist = 0.5
+    corners = [
+        p[1] - [0, 0.25 * unit], right - [0, 0.14 * unit], right + out_right * (0.06 - inset * 0.4) * unit,
+        (1 - waist) * right + waist * hip_right + out_right * (0.14 - inset) * unit,
+        hip_right + out_right * (0.17 - inset) * unit,
+        [hip_right[0] + out_right[0] * (0.17 - inset) * unit, height + 80],
+        [hip_left[0] - out_right[0] * (0.17 - inset) * unit, height + 80],
+        hip_left - out_right * (0.17 - inset) * unit,
+        (1 - waist) * left + waist * hip_left - out_right * (0.14 - inset) * unit,
+        left - out_right * (0.06 - inset * 0.4) * unit, left - [0, 0.14 * unit],
+    ]  # fmt: skip
+    return polygon(np.array([np.asarray(c, np.float64) for c in corners]), (height, width))
