@@ -25,6 +25,7 @@ from vcam_avatar.stages.raster import premultiply
 LIFT_MODEL, REFINER_MODEL = "hand_lift", "hand_refiner"
 _MARGIN = 0.12
 """What is kept of the person beyond the frame, in frame heights: leaning brings it into view."""
+_STRIP_ROWS, _BLUR_ROWS = 128, 8
 _FOREARM_PALMS = 2.25
 """Length of the mesh's forearm in palm lengths."""
 _FOREARM_RADIUS = 0.36
@@ -408,10 +409,16 @@ def _at_scale(image: ByteArray, scale: float) -> ByteArray:
         small = (max(2, round(width * scale)), max(2, round(height * scale)))
         image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
     size = (max(2, round(width * scale * OVERSAMPLE)), max(2, round(height * scale * OVERSAMPLE)))
-    fine = cv2.resize(image, size, interpolation=cv2.INTER_LANCZOS4).astype(np.float32)
-    # What bilinear sampling still takes away at places between texels, given in advance.
-    fine += 0.1 * (fine - cv2.GaussianBlur(fine, (0, 0), 1.2))
-    out = np.clip(fine, 0, 255).astype(np.uint8)
+    out = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LANCZOS4), np.uint8)
+    # What bilinear sampling still takes away at places between texels, given in advance. In strips of rows,
+    # since whole textures as floats would be the most memory ever needed.
+    above = out[:0]
+    for top in range(0, len(out), _STRIP_ROWS):
+        rows = np.concatenate([above, out[top : top + _STRIP_ROWS + _BLUR_ROWS]]).astype(np.float32)
+        rows += 0.1 * (rows - cv2.GaussianBlur(rows, (0, 0), 1.2))
+        first = len(above)
+        above = out[max(0, top + _STRIP_ROWS - _BLUR_ROWS) : top + _STRIP_ROWS].copy()
+        out[top : top + _STRIP_ROWS] = np.clip(rows[first : first + _STRIP_ROWS], 0, 255)
     # Such interpolation may leave colour above alpha.
     np.minimum(out[..., :3], out[..., 3:], out=out[..., :3])
     return out

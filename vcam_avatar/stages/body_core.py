@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.stages.kernels import njit
 from vcam_avatar.stages.pose_layout import (
     LEFT_EAR,
     LEFT_EYE,

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from vcam_avatar.media import ByteArray, FloatArray
 from vcam_avatar.stages.hands import HandMesh
+from vcam_avatar.stages.kernels import njit
 
 SUPERSAMPLE = 2
 HAND_FROM, HAND_WHOLE = 0.80, 0.95

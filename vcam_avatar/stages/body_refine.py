@@ -5,10 +5,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numba import njit
 
 from vcam_avatar.inference import Network
 from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.stages.kernels import njit
 
 CROP_PALMS = 3.4
 """Side of a crop in palm lengths."""

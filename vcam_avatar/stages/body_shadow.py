@@ -4,10 +4,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numba import njit
 
 from vcam_avatar.media import ByteArray, Size
 from vcam_avatar.stages.body_paint import Painted
+from vcam_avatar.stages.kernels import njit
 
 _CELL = 4
 """Shadows are computed at a quarter of the resolution."""

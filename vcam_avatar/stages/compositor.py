@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from vcam_avatar.media import Body, ByteArray, FacePatch, FloatArray
+from vcam_avatar.stages.kernels import njit
 from vcam_avatar.stages.raster import IndexArray, draw_triangles, grid_points, grid_triangles
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numba import njit
 
 from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.stages.kernels import njit
 
 CROP_PX = 160
 """Side of the face crop the encoder sees."""

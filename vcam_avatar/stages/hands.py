@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from vcam_avatar.errors import ModelError
 from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.stages.kernels import njit
 from vcam_avatar.stages.raster import IndexArray
 
 BONE_COUNT = 17

@@ -10,10 +10,10 @@ them near the size at which they are shown.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.stages.kernels import njit
 
 IndexArray = NDArray[np.int32]
 """int32 ``(T, 3)``: corner numbers of triangles."""
