@@ -103,8 +103,9 @@ def _identity_body(
         own[:, :2] *= picture.shape[1] / layers.size.width_px
         background = extend(layers.background_bgr, own, size)
     return generator.prepare_layers(
-        layers, points, face, view, size, background=background, picture_width_px=picture.shape[1]
-    )
+        layers, points, face, view, size, background=background, picture_width_px=picture.shape[1],
+        picture=picture if picture.shape[2] == 4 else np.dstack([picture, mask]),
+    )  # fmt: skip
 
 
 def _flat(rgba: Any) -> ByteArray:

@@ -14,6 +14,7 @@ from vcam_avatar.resources import models_dir
 from vcam_avatar.stages.body_arm import ArmInSpace, FrameStrip, FrontOrder, HandTrack, place_arm
 from vcam_avatar.stages.body_background import make_background
 from vcam_avatar.stages.body_core import OVERSAMPLE, CoreMesh, build_core_mesh
+from vcam_avatar.stages.body_own import OwnArm, own_arms, prepare_own_arm
 from vcam_avatar.stages.body_paint import HandPainter, Painted, Ramp, make_ramp, over
 from vcam_avatar.stages.body_refine import DrawnHand, HandRefiner
 from vcam_avatar.stages.body_shadow import TorsoShadow
@@ -36,6 +37,9 @@ _NEARER = 0.12
 """How much larger a hand appears at the end of a forearm that points at the viewer."""
 
 
+_SIDES = (("right", ARMS[0]), ("left", ARMS[1]))
+
+
 @dataclass(frozen=True, slots=True)
 class _Arm:
     name: str
@@ -52,6 +56,10 @@ class _Arm:
     """Colour of the elbow over the hand's."""
     painter: HandPainter
     track: HandTrack
+    own: OwnArm | None
+    """The picture's own arm; None when nothing of it is seen."""
+    carried: slice
+    """Where its points lie among those that the core carries along."""
 
 
 @dataclass(slots=True)
@@ -77,6 +85,8 @@ class PreparedBody:
         self.order = FrontOrder()
         for arm in self.arms.values():
             arm.track.reset()
+            if arm.own is not None:
+                arm.own.share = -1.0
 
 
 class BodyGenerator:
@@ -121,6 +131,7 @@ class BodyGenerator:
             size,
             background=make_background(avatar, layers, size),
             picture_width_px=avatar.keypoints.size.width_px,
+            picture=np.dstack([avatar.picture_bgr, avatar.person_alpha]),
             gains=Gains(head=gains.head, hands=gains.motion),
         )
 
@@ -134,6 +145,7 @@ class BodyGenerator:
         *,
         background: ByteArray,
         picture_width_px: int,
+        picture: ByteArray | None = None,
         gains: Gains | None = None,
     ) -> PreparedBody:
         """``prepare`` from the parts.
@@ -145,6 +157,8 @@ class BodyGenerator:
             view: ``(2, 3)`` picture -> frame, uniform scale.
             background: uint8 ``(H, W, 3)`` frame behind the person.
             picture_width_px: of the picture the keypoints belong to.
+            picture: uint8 ``(h, w, 4)`` BGRA, alpha is the person: near its own pose the avatar keeps the
+                arms that it shows; None: arms are always drawn anew.
         """
         retargeter = Retargeter(points, gains)
         rest = _to_frame(view, retargeter.to_pixels(retargeter.start_pose))
@@ -157,14 +171,22 @@ class BodyGenerator:
         crop = np.concatenate(
             [view[:, :2] @ crop[:, :2], (view[:, :2] @ crop[:, 2] + view[:, 2])[:, None]], 1
         )
-        core = build_core_mesh(texture, origin, rest, _to_frame(view, face), crop.astype(np.float32))
+        seen = {name: points[joints[3] : joints[3] + 21, 2].mean() > 0.5 for name, joints in _SIDES}
+        own = {} if picture is None else self._own_arms(layers, picture, rest, to_frame, size, seen)
+        carried = np.concatenate([a.points for a in own.values()]) if own else None
+        core = build_core_mesh(texture, origin, rest, _to_frame(view, face), crop.astype(np.float32), carried)
         chin = float(_to_frame(view, face)[:, 1].max())
         shadow = TorsoShadow(texture, origin, OVERSAMPLE, chin, size, core.unit)
         arms: dict[str, _Arm] = {}
-        for name, joints in (("right", ARMS[0]), ("left", ARMS[1])):
+        first = 0
+        for name, joints in _SIDES:
             arm = layers.arm(name)
             if arm is not None:
-                arms[name] = self._prepare_arm(name, joints, arm, scale)
+                count = len(own[name].points) if name in own else 0
+                arms[name] = self._prepare_arm(
+                    name, joints, arm, scale, own.get(name), slice(first, first + count)
+                )
+                first += count
         shape = (size.height_px, size.width_px)
         images = (np.zeros((*shape, 3), np.uint8), np.zeros((*shape, 3), np.uint8))
         prepared = PreparedBody(
@@ -176,8 +198,41 @@ class BodyGenerator:
         prepared.reset()
         return prepared
 
+    def _own_arms(
+        self,
+        layers: Layers,
+        picture: ByteArray,
+        rest: FloatArray,
+        to_frame: FloatArray,
+        size: Size,
+        seen: dict[str, bool],
+    ) -> dict[str, OwnArm]:
+        """The picture's own arms, in the order of ``_SIDES``."""
+        whole = (layers.size.width_px, layers.size.height_px)
+        if picture.shape[1::-1] != whole:
+            picture = np.asarray(cv2.resize(picture, whole, interpolation=cv2.INTER_AREA), np.uint8)
+        joints = {name: rest[[*j[:3], *range(j[3], j[3] + 21)]] for name, j in _SIDES}
+        scale = float(to_frame[0, 0])
+        found = own_arms(layers, picture, {n: (j - to_frame[:, 2]) / scale for n, j in joints.items()})
+        out = {}
+        unit = float(np.hypot(*(joints["left"][0] - joints["right"][0])))
+        for name, _ in _SIDES:
+            arm = layers.arm(name)
+            if name in found and arm is not None:
+                texture, origin = _frame_texture(found[name], to_frame, size, round(_MARGIN * size.height_px))
+                out[name] = prepare_own_arm(
+                    texture, origin, joints[name], unit, arm.hand.palm_px * scale, bool(seen[name])
+                )
+        return out
+
     def _prepare_arm(
-        self, name: str, joints: tuple[int, int, int, int], arm: ArmLayers, scale: float
+        self,
+        name: str,
+        joints: tuple[int, int, int, int],
+        arm: ArmLayers,
+        scale: float,
+        own: OwnArm | None,
+        carried: slice,
     ) -> _Arm:
         style = arm.hand
         palm = style.palm_px * scale
@@ -187,7 +242,7 @@ class BodyGenerator:
             float(np.clip(radius / (_FOREARM_RADIUS * palm), 0.75, 1.25)),
             make_ramp(style.skin_bgr, style.shadow_bgr, style.light, style.detail, style.toon),
             round(style.outline_px * scale), _tint(style),
-            HandPainter(self._mesh), HandTrack(),
+            HandPainter(self._mesh), HandTrack(), own, carried,
         )  # fmt: skip
 
     def generate(self, prepared: PreparedBody, pose: FloatArray) -> Body:
@@ -208,15 +263,27 @@ class BodyGenerator:
         hands = self._lift_hands(p, placed, points)
         occlusion: ByteArray | None = None
         drawn: list[DrawnHand] = []
+        shares = _shares(p, points)
         for name in self._order(p, placed):
-            arm = p.arms[name]
-            painted = self._draw_arm(image, p, arm, placed[name], hands[name])
-            if painted is not None and arm.style.detail > 0.5 > arm.style.toon:
-                drawn.append(self._drawn(arm, placed[name], hands[name], painted))
+            arm, share = p.arms[name], shares[name]
+            painted: Painted | None = None
+            if share < 1:
+                before = image.copy() if share > 0 else image
+                painted = self._draw_arm(image, p, arm, placed[name], hands[name])
+                if painted is not None and share == 0 and arm.style.detail > 0.5 > arm.style.toon:
+                    drawn.append(self._drawn(arm, placed[name], hands[name], painted))
+                if share > 0:
+                    _draw_own(before, p, arm, points)
+                    cv2.addWeighted(before, share, image, 1 - share, 0, dst=image)
+            else:
+                _draw_own(image, p, arm, points)
             if _reaches(placed[name], arm, grid, painted):
                 if occlusion is None:
                     p.scratch.fill(0)
-                self._draw_arm(p.scratch, p, arm, placed[name], hands[name])
+                if share < 0.5:
+                    self._draw_arm(p.scratch, p, arm, placed[name], hands[name])
+                else:
+                    _draw_own(p.scratch, p, arm, points)
                 occlusion = p.scratch[..., 3]
         if self._refiner is not None:
             self._refiner.refine(image, drawn)
@@ -307,6 +374,28 @@ class BodyGenerator:
             )  # fmt: skip
         _put(target, last)
         return last
+
+
+def _shares(p: PreparedBody, points: FloatArray) -> dict[str, float]:
+    """How much of each of the picture's own arms is drawn."""
+    out = {}
+    for name, arm in p.arms.items():
+        out[name] = 0.0
+        if arm.own is not None:
+            now = _arm_points(arm, points)
+            out[name] = arm.own.follow(arm.own.wanted(now, now[0] - arm.own.rest[0]))
+    return out
+
+
+def _arm_points(arm: _Arm, points: FloatArray) -> FloatArray:
+    """Shoulder, elbow, wrist and hand, ``(24, 2)``."""
+    joints = arm.joints
+    return points[[*joints[:3], *range(joints[3], joints[3] + 21)]]
+
+
+def _draw_own(target: ByteArray, p: PreparedBody, arm: _Arm, points: FloatArray) -> None:
+    assert arm.own is not None
+    arm.own.draw(target, _arm_points(arm, points), p.core.carried(p.bent)[arm.carried])
 
 
 def _tint(style: HandStyle) -> tuple[float, float, float]:

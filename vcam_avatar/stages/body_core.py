@@ -77,10 +77,10 @@ class CoreMesh:
     texture_px: FloatArray
     """float32 ``(V, 2)``."""
     points: FloatArray
-    """float32 ``(V + G * G, 2)``: mesh corners at rest, then the face grid at rest."""
+    """float32 ``(V + G * G + E, 2)`` at rest: mesh corners, the face grid, further points to carry along."""
     weights: FloatArray
-    """float32 ``(V + G * G, 6)``: head, right shoulder, left shoulder, middle of the face, cap of the right
-    and of the left shoulder."""
+    """float32 ``(V + G * G + E, 6)``: head, right shoulder, left shoulder, middle of the face, cap of the
+    right and of the left shoulder."""
     triangles: IndexArray
     rest: FloatArray
     """float32 ``(K, 2)`` keypoints at rest."""
@@ -118,7 +118,12 @@ class CoreMesh:
 
     def face_grid(self, bent: FloatArray) -> FloatArray:
         """float32 ``(G, G, 2)``, a copy."""
-        return bent[len(self.texture_px) :].reshape(FACE_GRID, FACE_GRID, 2).copy()
+        first = len(self.texture_px)
+        return bent[first : first + FACE_GRID**2].reshape(FACE_GRID, FACE_GRID, 2).copy()
+
+    def carried(self, bent: FloatArray) -> FloatArray:
+        """float32 ``(E, 2)``: where the points go that were given to be carried along."""
+        return bent[len(self.texture_px) + FACE_GRID**2 :]
 
 
 def _arm_turn(rest: Any, now: Any, shoulder: int) -> Any:
@@ -147,20 +152,15 @@ def _stretch(a: FloatArray, b: FloatArray, a_now: FloatArray, b_now: FloatArray)
     return out
 
 
-def build_core_mesh(
-    texture: ByteArray, origin_px: tuple[float, float], rest: FloatArray, face: FloatArray, crop: FloatArray
-) -> CoreMesh:
-    """Cover ``texture`` with cells and find out what moves them.
+def cover_with_cells(
+    texture: ByteArray, origin_px: tuple[float, float]
+) -> tuple[FloatArray, FloatArray, IndexArray]:
+    """Cells over all that is shown of ``texture``.
 
-    Args:
-        texture: premultiplied BGRA, ``OVERSAMPLE`` texels per frame pixel.
-        origin_px: where its top left corner lies in the frame.
-        rest: ``(K, 2)`` keypoints in frame pixels.
-        face: ``(68, 2)`` landmarks in frame pixels.
-        crop: ``(2, 3)`` unit face crop -> frame pixels.
+    Returns:
+        Corners in frame pixels ``(V, 2)`` and in texels ``(V, 2)``, and triangles ``(T, 3)``.
     """
     height, width = -(-texture.shape[0] // OVERSAMPLE), -(-texture.shape[1] // OVERSAMPLE)
-    unit = float(np.hypot(*(rest[LEFT_SHOULDER] - rest[RIGHT_SHOULDER])))
     cell = max(6, round(_CELL_PX * height / 1000)) if height > 1000 else _CELL_PX
     rows, columns = -(-height // cell) + 1, -(-width // cell) + 1
     alpha: Any = np.zeros(((rows - 1) * cell, (columns - 1) * cell), bool)
@@ -179,18 +179,41 @@ def build_core_mesh(
     kept, triangles = np.unique(triangles, return_inverse=True)
     xs, ys = np.meshgrid(np.arange(columns) * cell, np.arange(rows) * cell)
     corners = np.stack([xs.ravel(), ys.ravel()], 1)[kept].astype(np.float32)
-    points = corners + np.array(origin_px, np.float32)
     # The texture's own size is whole texels; its pixels are that much larger or smaller.
-    texture_px = corners * OVERSAMPLE
+    return (
+        corners + np.array(origin_px, np.float32),
+        corners * np.float32(OVERSAMPLE),
+        np.ascontiguousarray(triangles.reshape(-1, 3), np.int32),
+    )
+
+
+def build_core_mesh(
+    texture: ByteArray,
+    origin_px: tuple[float, float],
+    rest: FloatArray,
+    face: FloatArray,
+    crop: FloatArray,
+    carried: FloatArray | None = None,
+) -> CoreMesh:
+    """Cover ``texture`` with cells and find out what moves them.
+
+    Args:
+        texture: premultiplied BGRA, ``OVERSAMPLE`` texels per frame pixel.
+        origin_px: where its top left corner lies in the frame.
+        rest: ``(K, 2)`` keypoints in frame pixels.
+        face: ``(68, 2)`` landmarks in frame pixels.
+        crop: ``(2, 3)`` unit face crop -> frame pixels.
+        carried: ``(E, 2)`` frame pixels of further points to bend.
+    """
+    unit = float(np.hypot(*(rest[LEFT_SHOULDER] - rest[RIGHT_SHOULDER])))
+    points, texture_px, triangles = cover_with_cells(texture, origin_px)
     steps = np.linspace(0, 1, FACE_GRID)
     u, v = np.meshgrid(steps, steps)
     grid = np.stack([u.ravel(), v.ravel(), np.ones(FACE_GRID**2)], 1) @ crop.T
-    points = np.concatenate([points, grid.astype(np.float32)])
+    more = [] if carried is None else [carried.astype(np.float32)]
+    points = np.concatenate([points, grid.astype(np.float32), *more])
     weights = _weights(points, rest, face, unit)
-    return CoreMesh(
-        texture, texture_px, points, weights, np.ascontiguousarray(triangles.reshape(-1, 3), np.int32),
-        np.asarray(rest, np.float32), unit,
-    )  # fmt: skip
+    return CoreMesh(texture, texture_px, points, weights, triangles, np.asarray(rest, np.float32), unit)
 
 
 def _weights(points: FloatArray, rest: FloatArray, face: FloatArray, unit: float) -> FloatArray:
