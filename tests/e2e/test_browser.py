@@ -4,20 +4,19 @@ import os
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from browser import look
-from lab import wait_for
+from lab import timed, wait_for
 
 pytestmark = pytest.mark.device
 
 SECONDS = float(os.environ.get("VCAM_E2E_SECONDS", "20"))
 FPS = 25
-BUSY = bool(os.environ.get("VCAM_E2E_BUSY"))
-"""The machine has other work: times say nothing."""
 REAL = os.environ.get("VCAM_E2E_STAGES") == "real"
 MOUTH = (0.035, 0.035, 0.015, 0.025)
 """Where the stand-in's square lies: x, y, width, height as shares of the picture."""
@@ -66,38 +65,48 @@ def mouth_of_the_first_avatar(lab):
     stages = build.build_stages(config)
     avatar = build.prepare_avatar(stages, build.find_configured_avatar(config), config)
     grid = stages.body.generate(avatar.body, avatar.start_pose).face_grid
-    # The mouth lies at (0.5, 0.58) of the face crop.
+    # The lips' middle lies at (0.5, 0.58) of the face crop; with some skin around, a head that sways
+    # changes little.
     rows, columns = grid.shape[:2]
     part = grid[
-        round(0.55 * rows) : round(0.64 * rows) + 1, round(0.45 * columns) : round(0.55 * columns) + 1
+        round(0.50 * rows) : round(0.70 * rows) + 1, round(0.38 * columns) : round(0.62 * columns) + 1
     ]
     (left, top), (right, bottom) = part.reshape(-1, 2).min(0), part.reshape(-1, 2).max(0)
-    width, height = max(right - left, 6), max(bottom - top, 6)
+    width, height = right - left, bottom - top
     return (float(left / 640), float(top / 360), float(width / 640), float(height / 360))
 
 
-def test_chromium_sees_the_speaking_avatar(desktop, record_property):
-    lab = desktop
-    speech = lab.folder / "speech.wav"
-    lab.run(
-        "espeak-ng",
-        "-s",
-        "140",
-        "-w",
-        str(speech),
-        "Hello there. One, two, three. This is the avatar camera.",
-    )
-    region = MOUTH
-    command = [str(Path(__file__).parent / "stand_in.py"), "mic", "pipewire", "640x360", str(FPS)]
-    if REAL:
-        region = mouth_of_the_first_avatar(lab)
-        command = ["-m", "vcam_avatar.cli.main", "-v", "run", "--config", str(lab.folder / "config.toml")]
-    service = lab.start("service", sys.executable, *command)
-    answer = wait_for(
-        lambda: (a := lab.ctl("status", check=False)) and a["state"] == "RUNNING" and a, 40, 0.2
-    )
-    assert answer, lab.log("service")
-    allow_cameras(lab)
+@dataclass
+class Seen:
+    """What the browser saw."""
+
+    label: str
+    size: tuple[int, int]
+    fps: float
+    gaps_ms: np.ndarray
+    correlation: float
+    """Of the mouth with the sound's envelope, at the best delay."""
+    moving: float
+    """Spread of the mouth's brightness while speaking."""
+    still: float
+    """The same in silence."""
+
+    def __str__(self):
+        p50, p99 = np.percentile(self.gaps_ms, [50, 99])
+        return (
+            f"{self.label} {self.size[0]}x{self.size[1]}, {self.fps:.2f} fps, "
+            f"{len(self.gaps_ms) + 1} frames, gaps p50 {p50:.1f} p99 {p99:.1f} "
+            f"max {self.gaps_ms.max():.1f} ms; correlation {self.correlation:.2f}, "
+            f"mouth moving {self.moving:.1f}, in silence {self.still:.1f}"
+        )
+
+    def is_steady(self):
+        """The target: the full rate, and no gap over two periods (and a display's refresh)."""
+        return abs(self.fps - FPS) <= 0.5 and self.gaps_ms.max() <= 2 * 1000 / FPS + 5
+
+
+def watch(lab, speech, region):
+    """Look at the camera; halfway, play the speech."""
     player = None
 
     def talk():
@@ -111,28 +120,9 @@ def test_chromium_sees_the_speaking_avatar(desktop, record_property):
     seen = look(lab, "Avatar Cam", SECONDS + 6, flags, headless=False, region=region)
     talker.join()
     assert "error" not in seen, seen
-    status = lab.ctl("status")
-    service.terminate()
-    assert seen["frames"] > 10, f"{seen}\n{status}\n{lab.log('service')[-1500:]}"
-    gaps = np.array(seen["gaps_ms"])
-    print(
-        f"\n{seen['label']} {seen['width']}x{seen['height']}, {seen['fps']:.2f} fps, "
-        f"{seen['frames']} frames, opening {seen['openings']}, "
-        f"gaps p50 {np.median(gaps):.1f} p99 {np.percentile(gaps, 99):.1f} "
-        f"max {gaps.max():.1f} ms; "
-        f"sent {status['fps']} fps, interval p99 {status['interval_p99_ms']} ms"
-    )
-    record_property("fps", seen["fps"])
-    record_property("longest_gap_ms", float(gaps.max()))
-    assert seen["label"] == "Avatar Cam"
-    assert (seen["width"], seen["height"]) == (640, 360)
-    if not BUSY:
-        assert seen["fps"] == pytest.approx(FPS, abs=0.5)
-        assert gaps.max() <= 2 * 1000 / FPS + 5
+    assert seen["frames"] > 30, f"{seen}\n{lab.ctl('status')}\n{lab.log('service')[-1500:]}"
     levels = np.array(seen["levels"])
-    assert player is not None
     moments, mouth = levels[:, 0] / 1000, levels[:, 1]
-    quiet = mouth[moments < player[0]]
     samples, rate = soundfile.read(speech, dtype="float32")
     period = rate // 50
     loudness = np.array([samples[k : k + period].std() for k in range(0, len(samples), period)])
@@ -144,10 +134,36 @@ def test_chromium_sees_the_speaking_avatar(desktop, record_property):
     for lag in range(min(45, len(opening) - 50)):
         part = opening[lag : lag + len(envelope)]
         scores.append(np.corrcoef(part, envelope[: len(part)])[0, 1])
-    moving, still = np.std(opening), np.std(quiet)
-    print(
-        f"mouth in the browser against the sound: {max(scores):.2f}; "
-        f"moving {moving:.1f}, in silence {still:.1f}"
+    return Seen(
+        seen["label"], (seen["width"], seen["height"]), seen["fps"], np.array(seen["gaps_ms"]),
+        max(scores), float(np.std(opening)), float(np.std(mouth[moments < player[0]])),
+    )  # fmt: skip
+
+
+def test_chromium_sees_the_speaking_avatar(desktop, record_property):
+    lab = desktop
+    speech = lab.folder / "speech.wav"
+    text = "Hello there. One, two, three. This is the avatar camera."
+    lab.run("espeak-ng", "-s", "140", "-w", str(speech), text)
+    region = MOUTH
+    command = [str(Path(__file__).parent / "stand_in.py"), "mic", "pipewire", "640x360", str(FPS)]
+    if REAL:
+        region = mouth_of_the_first_avatar(lab)
+        command = ["-m", "vcam_avatar.cli.main", "-v", "run", "--config", str(lab.folder / "config.toml")]
+    service = lab.start("service", sys.executable, *command)
+    answer = wait_for(
+        lambda: (a := lab.ctl("status", check=False)) and a["state"] == "RUNNING" and a, 40, 0.2
     )
-    assert max(scores) >= 0.5
-    assert still < 0.4 * moving
+    assert answer, lab.log("service")
+    allow_cameras(lab)
+    seen = timed(lambda: watch(lab, speech, region), Seen.is_steady)
+    status = lab.ctl("status")
+    service.terminate()
+    print(f"\n{seen}; sent {status['fps']} fps, interval p99 {status['interval_p99_ms']} ms")
+    record_property("fps", seen.fps)
+    record_property("longest_gap_ms", float(seen.gaps_ms.max()))
+    assert seen.label == "Avatar Cam"
+    assert seen.size == (640, 360)
+    assert seen.is_steady(), seen
+    assert seen.correlation >= 0.5
+    assert seen.still < 0.15 * seen.moving
