@@ -188,6 +188,15 @@ def test_created_loaded_damaged_repaired(
     np.testing.assert_allclose(again.face_px, avatar.face_px, atol=0.5)
 
 
+@pytest.mark.parametrize("rows", [240, 300])
+def test_a_picture_that_ends_at_the_shoulders(
+    rows: int, analyser: PictureAnalyser, astronaut: Image.Image, tmp_path: Path
+) -> None:
+    astronaut.crop((0, 0, 512, rows)).save(tmp_path / "bust.png")
+    made = create_avatar(tmp_path / "bust.png", folder=tmp_path / "own", analyser=analyser)
+    assert load_avatar(made.folder).cut_below
+
+
 def test_points_template_is_read_back(astronaut: Image.Image, tmp_path: Path) -> None:
     astronaut.save(tmp_path / "a.png")
     drawn = write_template(tmp_path / "a.png", tmp_path / "points.txt")

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from vcam_avatar.avatars.detection import Region, as_input, crop, input_size
+from vcam_avatar.avatars.flat_ground import flat_ground_mask
 from vcam_avatar.avatars.keypoints import LEFT_HAND, RIGHT_HAND
 from vcam_avatar.avatars.layers_fill import guided
 from vcam_avatar.avatars.mesh import landmarks68
@@ -90,7 +91,8 @@ class PictureAnalyser:
         size = np.array([picture_bgr.shape[1], picture_bgr.shape[0]])
         if points[1, 1] > 1.1 * size[1]:
             raise AvatarDataError(
-                "only a head was found: the picture ends above the shoulders; use one that shows the chest"
+                "only a head was found: the picture ends above the shoulders; use one that shows the chest; "
+                "for a drawing or an animal, place the points: vcam-avatar avatars points PICTURE"
             )
         # Guesses far outside the picture are worse than none.
         far = (np.abs(points[:, :2] / size - 0.5) > 1.4).any(1)
@@ -157,6 +159,9 @@ class PictureAnalyser:
         Returns:
             uint8 ``(H, W)``, soft at the edge.
         """
+        flat = flat_ground_mask(picture_bgr, face_px)
+        if flat is not None:
+            return _part_with(flat, face_px.mean(0))
         height, width = picture_bgr.shape[:2]
         rgb = np.ascontiguousarray(picture_bgr[..., ::-1])
         known = np.concatenate([points_px[points_px[:, 2] > 0.3, :2], face_px])

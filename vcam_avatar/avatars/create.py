@@ -317,7 +317,7 @@ def found_points(picture_path: Path) -> tuple[ByteArray, FloatArray, FloatArray]
 
     Returns:
         The upright picture, uint8 ``(H, W, 3)``, cut-outs before grey; ``(57, 3)`` and ``(68, 2)`` points in
-        its pixels: those found, or an ordinary person's in the middle.
+        its pixels: those found, below a face of an ordinary body, or an ordinary person's in the middle.
 
     Raises:
         MediaError: the picture cannot be read.
@@ -327,12 +327,17 @@ def found_points(picture_path: Path) -> tuple[ByteArray, FloatArray, FloatArray]
     height, width = picture.bgr.shape[:2]
     small = picture.reduced(WORK_PX)
     scale = height / small.bgr.shape[0]
+    analyser, seen = PictureAnalyser(), small.over(_BEHIND)
     try:
-        analysis = PictureAnalyser().analyse(small.over(_BEHIND), small.alpha)
+        analysis = analyser.analyse(seen, small.alpha)
         points, face = analysis.points_px.copy(), analysis.face_px * scale
         points[:, :2] *= scale
     except AvatarDataError:
-        face = (STANDARD_FACE * 0.09 * height + [width / 2, 0.25 * height]).astype(np.float32)
+        faces = analyser.people.faces(np.ascontiguousarray(seen[..., ::-1]), most=1)
+        if faces:
+            face = landmarks68(faces[0].mesh_px) * scale
+        else:
+            face = (STANDARD_FACE * 0.09 * height + [width / 2, 0.25 * height]).astype(np.float32)
         points = shoulders_below(face)
     return picture.over(_BEHIND), points, face
 

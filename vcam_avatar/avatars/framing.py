@@ -86,10 +86,15 @@ def _framed(
     neck = points[1]
     width = float(np.hypot(*(points[2] - points[5])))
     bottom = max(float(neck[1]) + _SHOWN_BELOW_NECK[framing] * width, float(face[:, 1].max()))
+    # Below its lower edge a photo shows nothing, whether the person was told from it or not.
+    cut_below = cut_below or own_background
     if cut_below:
         bottom = min(bottom, float(picture[1]))
     scale = float(frame[1]) * (1 - _HEADROOM) / max(bottom - top, 1.0)
     scale = min(scale, float(frame[0]) / (_SHOWN_ACROSS[framing] * width))
+    if top < 3 and cut_below:
+        # Cut off above and below: the picture fills the frame, with something to spare for nods.
+        scale = max(scale, 1.06 * float(frame[1] / picture[1]))
     shift = np.array([frame[0] / 2 - scale * neck[0], frame[1] * _HEADROOM - scale * top])
     spare = scale * picture - frame
     if own_background and spare[0] >= 0:
