@@ -8,7 +8,8 @@ import numpy as np
 from doubles import make_avatar, make_stages
 
 from vcam_avatar.config import load_config
-from vcam_avatar.daemon.service import AvatarService, Parts
+from vcam_avatar.daemon.parts import Parts
+from vcam_avatar.daemon.service import AvatarService
 from vcam_avatar.daemon.shelf import Shelf
 from vcam_avatar.errors import AvatarDataError, DeviceError
 from vcam_avatar.media import Size

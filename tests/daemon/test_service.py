@@ -10,11 +10,13 @@ import pytest
 from daemon_doubles import Stage, ToneSource, eventually
 
 from vcam_avatar.cli.main import main
+from vcam_avatar.config import load_config
 from vcam_avatar.control.client import send
-from vcam_avatar.control.commands import Mute, Next, Reload, Set, Status, Stop, Switch, Unmute
+from vcam_avatar.control.commands import Dispatcher, Mute, Next, Reload, Set, Status, Stop, Switch, Unmute
 from vcam_avatar.control.instance import RUNTIME_DIR_VARIABLE
 from vcam_avatar.control.server import ControlServer
-from vcam_avatar.daemon.health import State
+from vcam_avatar.daemon.health import Health, State
+from vcam_avatar.daemon.obs_side import ObsSide
 from vcam_avatar.errors import ControlError, DeviceError
 
 PERIOD_S = 0.02
@@ -210,11 +212,16 @@ def test_no_thread_is_left(stage):
     eventually(lambda: not [t for t in threading.enumerate() if t.name in names])
 
 
-def test_obs_own_camera_in_our_device_is_a_trouble(stage):
-    stage.service._obs_camera(True)
-    assert stage.service.health.state is State.RUNNING  # two devices: beside each other
-    stage.camera.shared_with_obs = True
-    stage.service._obs_camera(True)
-    assert "stop it in OBS" in str(stage.service.health)
-    stage.service._obs_camera(False)
-    assert stage.service.health.state is State.RUNNING
+def test_obs_own_camera_in_our_device_is_a_trouble():
+    health, shared = Health(), []
+    side = ObsSide(
+        load_config().obs, Dispatcher(None), health,
+        offset_ms=lambda: None, camera_device=lambda: None, camera_is_shared=lambda: bool(shared),
+    )  # fmt: skip
+    side.own_camera(True)
+    assert not health.troubles  # two devices: beside each other
+    shared.append(True)
+    side.own_camera(True)
+    assert "stop it in OBS" in str(health)
+    side.own_camera(False)
+    assert not health.troubles

@@ -18,7 +18,8 @@ from doubles import make_avatar, make_stages
 
 from vcam_avatar.config import load_config
 from vcam_avatar.control.server import ControlServer
-from vcam_avatar.daemon.service import AvatarService, Parts
+from vcam_avatar.daemon.parts import Parts
+from vcam_avatar.daemon.service import AvatarService
 from vcam_avatar.daemon.shelf import Shelf
 from vcam_avatar.devices.microphone import MicrophoneSource
 from vcam_avatar.devices.virtual_camera import VirtualCameraSink

@@ -87,7 +87,7 @@ def show_by_key(desk, stage, number):
 
 
 def connected(stage):
-    return stage.service._link is not None and stage.service._link.state.connected
+    return stage.service.obs is not None and stage.service.obs.link.state.connected
 
 
 def focus(desk, how):
@@ -177,7 +177,7 @@ def test_a_key_switches_avatars_made_by_the_real_networks(desk, lab, record_prop
     service = AvatarService(dataclasses.replace(live.parts, sinks=[sink]))
     service.start()
     try:
-        eventually(lambda: service._link.state.connected and len(sink.shown) > 20, 20)
+        eventually(lambda: service.obs.link.state.connected and len(sink.shown) > 20, 20)
         time.sleep(8)  # the neighbours on the shelf
         focus(desk, "focused")
         time.sleep(0.5)
@@ -246,7 +246,7 @@ def test_muting_in_obs_shuts_the_mouth_and_the_offset_is_ours_then_theirs_again(
     stage.service.dispatcher.run(Set("obs.sync_offset", "true"))
     eventually(lambda: offset() != 300)
     time.sleep(2)
-    assert offset() == pytest.approx(stage.service.latency().p50_ms, abs=10)
+    assert offset() == pytest.approx(stage.service.figures.latency().p50_ms, abs=10)
     stage.service.close()
     assert offset() == 300
     client.set_input_audio_sync_offset(MICROPHONE, 0)

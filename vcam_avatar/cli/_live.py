@@ -13,7 +13,7 @@ from vcam_avatar.avatars.watch import AvatarWatch, array_bytes
 from vcam_avatar.cli._options import existing_or_new_video
 from vcam_avatar.cli._studio import make_loop
 from vcam_avatar.config import Config
-from vcam_avatar.daemon.service import Parts
+from vcam_avatar.daemon.parts import Parts
 from vcam_avatar.daemon.shelf import Shelf
 from vcam_avatar.devices.audio_file import FileAudioSource
 from vcam_avatar.devices.memory import MemorySink, PreviewSink
