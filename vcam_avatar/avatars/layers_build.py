@@ -12,7 +12,7 @@ from vcam_avatar.avatars.layers_fill import nearest_colour
 from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, cut_person, find_arm
 from vcam_avatar.avatars.layers_skin import read_skin
 from vcam_avatar.avatars.layers_strip import cloth_sleeve, cut_upper_arm, empty_strip, narrow_elbow
-from vcam_avatar.avatars.layers_torso import claim_skin, skin_map
+from vcam_avatar.avatars.layers_torso import claim_skin, skin_map, trim_forearms
 from vcam_avatar.media import ByteArray, FloatArray, Size
 from vcam_avatar.stages.pose_layout import (
     LEFT_ELBOW,
@@ -90,6 +90,7 @@ def build_layers(
         find_arm(scene, arm)
         arms[name] = arm
     bare = skin_map(scene, list(arms.values()))
+    trim_forearms(scene, list(arms.values()), bare)
     claim_skin(scene, list(arms.values()), bare)
     core = make_core(scene, list(arms.values()), bare)
     background = None if cut_out else make_room(scene, list(arms.values()))

@@ -17,6 +17,7 @@ from vcam_avatar.avatars.layers_fill import (
 )
 from vcam_avatar.avatars.layers_inpaint import fill_patches
 from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, torso_outline
+from vcam_avatar.avatars.layers_strip import hue_of
 from vcam_avatar.avatars.layers_torso import torso_sides
 from vcam_avatar.media import ByteArray, FloatArray
 
@@ -57,7 +58,7 @@ def make_core(scene: Scene, arms: list[ArmSeen], skin: Mask) -> ByteArray:
     good = grow(person & ~grow(region & ~shoulder, 6), -2) & core
     cloth = good & (scene.grid[..., 1] > scene.points[1, 1] + 0.12 * unit)
     source = cloth if int(cloth.sum()) > 500 else good
-    filled = _continue(scene, covered, np.asarray(source))
+    filled = _clothe(scene, np.asarray(covered), np.asarray(source))
     base = nearest_colour(scene.picture, good)
     soft = blur(covered, 4)[..., None]
     colour = np.where(covered[..., None], filled, base * (1 - soft) + filled * soft)
@@ -65,6 +66,33 @@ def make_core(scene: Scene, arms: list[ArmSeen], skin: Mask) -> ByteArray:
     edge = np.where(grow(region, 3), blur(core, 1.2), scene.alpha * blur(grow(core, 1), 0.8))
     image = np.concatenate([np.clip(colour, 0, 255), np.clip(edge, 0, 1)[..., None] * 255], -1)
     return np.asarray(np.rint(image), np.uint8)
+
+
+def _clothe(scene: Scene, covered: Mask, source: Mask) -> FloatArray:
+    """Colours for what arms cover.
+
+    Before the belly what lies above goes on: hands rest on the end of a shirt more often than they hide
+    where trousers begin. At the sides both may be seen.
+    """
+    centre = scene.points[1, 0]
+    middle = covered & (np.abs(scene.grid[..., 0] - centre) < 0.3 * scene.unit)
+    under = np.maximum.accumulate(middle & (scene.grid[..., 1] > scene.points[1, 1]), 0) & ~covered
+    above = source & ~under
+    if int(above.sum()) > 500 and int((source & under).sum()) > 100:
+        colours = [np.median(scene.picture[part], 0) for part in (above, source & under)]
+        if float(np.linalg.norm(hue_of(colours[0]) - hue_of(colours[1]))) > 0.3:
+            upper = _continue(scene, middle, np.asarray(above & ~_row_below(scene, middle)))
+            rest = _continue(scene, covered & ~middle, source)
+            return np.where(middle[..., None], upper, rest)
+    return _continue(scene, covered, source)
+
+
+def _row_below(scene: Scene, hole: Mask) -> Mask:
+    """What lies lower than the hole's lowest third: another garment, also beside it."""
+    rows = np.nonzero(hole.any(1))[0]
+    if len(rows) == 0:
+        return hole
+    return np.asarray(scene.grid[..., 1] > rows[0] + 0.67 * (rows[-1] - rows[0]))
 
 
 def _continue(scene: Scene, hole: Mask, source: Mask) -> FloatArray:
@@ -93,6 +121,31 @@ def _busy(picture: FloatArray, valid: Mask) -> FloatArray:
     return smooth(np.where(around > 1e-4, level, 0), 2.5, 6.0)
 
 
+def _is_upright(picture: FloatArray, valid: Mask) -> bool:
+    """Whether the room's lines run up and down rather than level."""
+    grey = cv2.GaussianBlur(picture, (0, 0), 2).mean(-1)
+    inside = grow(valid, -8)
+    if int(inside.sum()) < 100:
+        return False
+    across, down = np.abs(np.diff(grey, axis=1))[:-1], np.abs(np.diff(grey, axis=0))[:, :-1]
+    where = inside[:-1, :-1]
+    return bool(across[where].mean() > 1.6 * down[where].mean())
+
+
+def _complete(
+    picture: FloatArray, valid: Mask, calm: FloatArray, upright: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Two fillings of a room: its lines continued, growing into ``calm``, and patches of it."""
+    if upright:
+        turned = [np.ascontiguousarray(a.swapaxes(0, 1)) for a in (picture, calm)]
+        rough, patches = _complete(turned[0], np.ascontiguousarray(valid.T), turned[1], False)
+        return rough.swapaxes(0, 1), patches.swapaxes(0, 1)
+    distance = cv2.distanceTransform((~valid).astype(np.uint8), cv2.DIST_L2, 5)
+    share = np.clip(1.0 - distance / (0.22 * valid.shape[0]), 0, 1)[..., None] * 0.85
+    rough = (calm * (1 - share) + continue_rows(picture, valid) * share).astype(np.float32)
+    return rough, fill_patches(picture, ~valid, valid, 1.0, rough)
+
+
 def make_room(scene: Scene, arms: list[ArmSeen]) -> ByteArray:
     """The picture without the person."""
     height = scene.person.shape[0]
@@ -104,12 +157,9 @@ def make_room(scene: Scene, arms: list[ArmSeen]) -> ByteArray:
     if int(valid.sum()) < 100:
         valid = ~scene.person
     calm = np.asarray(cv2.GaussianBlur(fill_smooth(scene.picture, valid), (0, 0), 2), np.float32)
-    # Rooms are made of level lines: near the hole's edge each row goes on as it is.
-    rows = continue_rows(scene.picture, valid)
-    distance = cv2.distanceTransform((~valid).astype(np.uint8), cv2.DIST_L2, 5)
-    share = np.clip(1.0 - distance / (0.22 * height), 0, 1)[..., None] * 0.85
-    rough = (calm * (1 - share) + rows * share).astype(np.float32)
-    patches = fill_patches(scene.picture, ~valid, valid, 1.0, rough)
+    # Rooms are made of level lines, curtains of upright ones: near the hole's edge they go on as they are.
+    upright = _is_upright(scene.picture, np.asarray(valid))
+    rough, patches = _complete(scene.picture, np.asarray(valid), calm, upright)
     # Plain walls are better smooth: patches of a gradient leave steps.
     plain = add_grain(rough, ~valid, scene.picture, grow(valid, -6))
     busy = _busy(scene.picture, np.asarray(valid))[..., None]

@@ -32,6 +32,8 @@ class ArmSeen:
     elbow_radius: float = 0.0
     region: Mask | None = None
     """Where the arm covers the picture, generously."""
+    upper: Mask | None = None
+    """Upper arm and sleeve."""
     lower: Mask | None = None
     """Forearm and hand only."""
     reach: Mask | None = None
@@ -123,11 +125,13 @@ def find_arm(scene: Scene, arm: ArmSeen) -> None:
     outside_torso = scene.person & ~torso_outline(scene, -0.04)
     below = scene.grid[..., 1] > arm.shoulder[1] + 0.3 * scene.unit
     mine = (scene.grid[..., 0] - scene.points[1, 0]) * arm.side > 0.35 * scene.unit
-    # Legs and chairs stick out as well: only what is near the arm's bones.
-    near = np.minimum(to_upper, to_fore) < 0.3 * scene.unit
-    mine &= near | grow(hand, 0.12 * scene.unit)
+    # Legs and chairs stick out as well: only what is near the bones; beside the upper arm sleeves are wide.
+    near = (to_upper < 0.3 * scene.unit) & (t_upper < 1.1)
+    near |= to_fore < np.maximum(1.15 * thick, 0.16 * scene.unit)
+    mine &= near | grow(hand, 0.05 * scene.unit)
     upper |= outside_torso & below & mine
     arm.reach = grow(lower, 0.09 * scene.unit)
+    arm.upper = upper & scene.person
     arm.lower = lower & scene.person
     arm.region = (upper & scene.person) | arm.lower
 

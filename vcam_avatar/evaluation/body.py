@@ -18,7 +18,15 @@ from vcam_avatar.media import ByteArray, FloatArray, Size
 from vcam_avatar.stages.body import BodyGenerator, PreparedBody
 from vcam_avatar.stages.body_background import extend
 from vcam_avatar.stages.hands import load_hand_mesh
-from vcam_avatar.stages.pose_layout import LEFT_HAND, RIGHT_HAND
+from vcam_avatar.stages.pose_layout import (
+    LEFT_EAR,
+    LEFT_EYE,
+    LEFT_HAND,
+    NOSE,
+    RIGHT_EAR,
+    RIGHT_EYE,
+    RIGHT_HAND,
+)
 
 HELD_OUT_BODIES = "held_out_bodies.npz"
 """Synthetic people never trained on, two poses each, in ``vcam_avatar/assets``."""
@@ -147,13 +155,28 @@ def measure_synthetic(generators: dict[str, BodyGenerator], limit: int) -> Resul
     )
 
 
+_MESH_HEAD = {NOSE: 1, LEFT_EYE: 473, RIGHT_EYE: 468, LEFT_EAR: 454, RIGHT_EAR: 234}
+"""Points of the face mesh, a few times steadier than the body network's own points of the head."""
+
+
 def _track(path: Path) -> tuple[FloatArray, FloatArray]:
-    """Keypoints ``(T, 57, 2)`` px and size of a holistic track; unseen hands are NaN."""
+    """Keypoints ``(T, 57, 2)`` px and size of a holistic track; unseen hands are NaN.
+
+    The head's points come from the face mesh; the body's are smoothed over three frames, which takes the
+    tracker's trembling away.
+    """
     from vcam_avatar.training.pose_sources import read_holistic
 
     points, _ = read_holistic(path)
     with np.load(path) as data:
         size = np.array([float(data["width"]), float(data["height"])], np.float32)
+        mesh = data["face"][..., :2].astype(np.float32) * size
+    body = cv2.GaussianBlur(
+        points[:, :15, :2].reshape(len(points), 30), (1, 7), 1.2, borderType=cv2.BORDER_REPLICATE
+    )
+    points[:, :15, :2] = body.reshape(len(points), 15, 2)
+    for ours, theirs in _MESH_HEAD.items():
+        points[:, ours, :2] = mesh[:, theirs]
     return np.where(points[..., 2:] > 0, points[..., :2], np.nan).astype(np.float32), size
 
 

@@ -25,8 +25,11 @@ FACE_GRID = 13
 OVERSAMPLE = 2
 """Texels per frame pixel and axis."""
 _CELL_PX = 16
-_YAW_SHARE, _YAW_LIMIT = 0.42, 0.12
-"""How much of the nose's way the middle of the face goes beyond the ears, and the way's limit in
+_SKULL = -0.1
+"""Where between ears (0) and nose (1) the point lies that carries hair and skull: a head turns about an axis
+behind the ears, the face goes further."""
+_YAW_SHARE, _YAW_LIMIT = 0.6, 0.15
+"""How much of the nose's way beyond the skull the middle of the face goes, and the way's limit in
 shoulder widths."""
 _ROLL_LIMIT_RAD = 0.6
 
@@ -101,9 +104,10 @@ class CoreMesh:
         ears, ears_now = (rest[RIGHT_EAR] + rest[LEFT_EAR]) / 2, (now[RIGHT_EAR] + now[LEFT_EAR]) / 2
         cos, sin = np.cos(roll), np.sin(roll)
         turn = np.array([[cos, -sin], [sin, cos]])
-        middle, middle_now = (ears + rest[NOSE]) / 2, (ears_now + now[NOSE]) / 2
+        middle = ears + _SKULL * (rest[NOSE] - ears)
+        middle_now = ears_now + _SKULL * (now[NOSE] - ears_now)
         head = np.concatenate([turn, (middle_now - turn @ middle)[:, None]], 1)
-        yaw = (now[NOSE] - ears_now) - turn @ (rest[NOSE] - ears)
+        yaw = now[NOSE] - (head[:, :2] @ rest[NOSE] + head[:, 2])
         shifts[4:6] = np.clip(yaw, -_YAW_LIMIT * unit, _YAW_LIMIT * unit) * _YAW_SHARE
         arms = np.stack([_arm_turn(rest, now, shoulder) for shoulder in (RIGHT_SHOULDER, LEFT_SHOULDER)])
         _bend(
