@@ -2,16 +2,19 @@
 
 import cv2
 import numpy as np
+import pytest
 
-from vcam_avatar.factory.bodies import LAYERS, BodyShot, composite, layer_cuts, owners
+from vcam_avatar.factory.assets import AssetFolder
+from vcam_avatar.factory.bodies import LAYERS, BodyShot, composite, layer_cuts, owner_of, owners
 from vcam_avatar.factory.expressions import VISEMES, FaceState, neutral_face
-from vcam_avatar.factory.faces import visible_in_source
+from vcam_avatar.factory.faces import load_person, visible_in_source
 from vcam_avatar.factory.gestures import sample_pose
 from vcam_avatar.factory.human import human_model
 from vcam_avatar.factory.renderer import Renderer, crop_projection, project
 from vcam_avatar.factory.scene import over
 from vcam_avatar.factory.truth import (
     PARTS,
+    full_body_px,
     keypoints_3d,
     keypoints_px,
     landmark_anchors,
@@ -115,3 +118,42 @@ def test_the_same_camera_draws_into_a_crop(renderer: Renderer, shot: BodyShot) -
     inside = project(keypoints_3d(posed), matrix, 256, 256)[:, :2]
     whole = keypoints_px(posed, shot.camera.matrix, 256, 256)[:, :2]
     assert np.abs(inside / 256 @ crop[:, :2].T + crop[:, 2] - whole).max() < 0.01
+
+
+def test_nothing_that_shows_is_left_out(
+    renderer: Renderer, bare: AssetFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = []
+    counts = []
+    for leave_out in (True, False):
+        if not leave_out:
+            monkeypatch.setattr(
+                "vcam_avatar.factory.person.never_seen", lambda faces, *_, **__: np.zeros(len(faces), bool)
+            )
+        renderer.resize(256, 256, 2)
+        shots = [BodyShot(np.random.default_rng(seed), "mixed", bare, 256) for seed in (4, 5, 6, 9)]
+        for one in shots:
+            load_person(renderer, one.person)
+            posed = one.pose(one.first, STILL)
+            pictures.append(one.draw(renderer, posed, STILL).rgba)
+            counts.append(len(one.person.faces))
+    for few, all_of_them in zip(pictures[:4], pictures[4:], strict=True):
+        assert np.abs(few.astype(int) - all_of_them).max() <= 2
+    assert sum(counts[:4]) < 0.9 * sum(counts[4:]), "clothes hide a part of the body"
+
+
+def test_owners_are_the_same_from_layers_and_from_parts(renderer: Renderer, shot: BodyShot) -> None:
+    posed = shot.pose(sample_pose(np.random.default_rng(3), shot.person), STILL)
+    layers = {n: shot.draw(renderer, posed, STILL, None, cut) for n, cut in layer_cuts().items()}
+    by_parts = owner_of(shot.draw(renderer, posed, STILL))
+    differ = (owners(layers) != by_parts) & (by_parts > 0)
+    assert differ.mean() < 0.003, "only along edges"
+    assert {1, 2, 3} <= set(np.unique(by_parts).tolist())
+
+
+def test_the_full_body_has_67_points(shot: BodyShot) -> None:
+    posed = shot.pose(shot.first, STILL)
+    p = full_body_px(posed, shot.camera.matrix, 256, 256)
+    assert p.shape == (67, 3)
+    assert np.array_equal(p[:57], keypoints_px(posed, shot.camera.matrix, 256, 256))
+    assert (p[57:, 1] > p[8, 1]).all(), "legs lie below the hip"

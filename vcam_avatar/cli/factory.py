@@ -21,7 +21,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     sheet.set_defaults(handler=_sheet)
     for kind, what in (
         ("faces", "several expressions of one head with exact flow"),
-        ("bodies", "two poses of one person with layers, parts, depth and flow"),
+        ("bodies", "ten poses of one person with layers, parts, depth and flow"),
         ("clips", "smooth runs of 12 frames"),
         ("hands", "hands and forearms from many sides"),
     ):

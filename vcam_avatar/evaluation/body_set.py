@@ -26,11 +26,11 @@ def main(argv: list[str] | None = None) -> int:
     arrays: dict[str, Any] = {}
     keypoints, marks = [], []
     for index in range(options.count):
-        sample = body_sample(renderer, SEED, index, "photo" if index % 2 else "mixed", assets)
-        for name in ("source", "target"):
-            bgra = cv2.cvtColor(sample.pictures[name], cv2.COLOR_RGBA2BGRA)
+        sample = body_sample(renderer, SEED, index, "photo" if index % 2 else "mixed", assets, 2)
+        for number, name in enumerate(("source", "target")):
+            bgra = cv2.cvtColor(sample.pictures[str(number)], cv2.COLOR_RGBA2BGRA)
             arrays[f"{name}_{index}"] = cv2.imencode(".webp", bgra, [cv2.IMWRITE_WEBP_QUALITY, 95])[1]
-        keypoints.append(sample.arrays["keypoints"])
+        keypoints.append(sample.arrays["keypoints"][:, :57])
         marks.append(sample.arrays["landmarks"])
     arrays["keypoints"] = np.stack(keypoints).astype(np.float32)
     arrays["landmarks"] = np.stack(marks).astype(np.float32)

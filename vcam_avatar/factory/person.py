@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcam_avatar.factory import accessories
+from vcam_avatar.factory.clothing import never_seen
 from vcam_avatar.factory.human import HumanModel, human_model
 from vcam_avatar.factory.mesh import FloatArray, IntArray, skin, vertex_normals
 from vcam_avatar.factory.proxy import Proxy, asset_proxy, hair_shell, hood, shirt_collar, smooth_garment
@@ -233,6 +234,13 @@ class Person:
         self.extra = np.concatenate(extras)
         self.material = np.concatenate(materials)
         high = (self.canonical[all_faces, 1].max(1) > -3.0) | (self.extra[all_faces, 1].max(1) > 0)
+        worn = int(look.shading.get("garment", NO_GARMENT))
+        if worn != NO_GARMENT:
+            arm = self.extra[:, 1]
+            high &= ~never_seen(
+                all_faces, self.canonical, arm, skin=self.material == SKIN, cloth=self.material == TIGHTS,
+                garment=worn, sleeve=float(look.shading["sleeve"]),
+            )  # fmt: skip
         self.faces, uv_index = all_faces[high], all_uv[high]
         self.count = total
         lined = self.material[self.faces[:, 0]]

@@ -1,7 +1,7 @@
 """Deferred renderer on moderngl + EGL: headless, on the CPU (llvmpipe) or a GPU alike."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ def crop_projection(matrix: FloatArray, width: int, height: int, crop: FloatArra
 
 
 _TILE = 16
+_GROUP_BIT = (1 << shaders.GROUP_OF.astype(np.int64)).astype(np.uint8)
 
 
 def _tile_corners(tiles: tuple[int, int], size: tuple[int, int]) -> FloatArray:
@@ -78,6 +79,15 @@ def _tile_corners(tiles: tuple[int, int], size: tuple[int, int]) -> FloatArray:
     place = (np.stack([column, row], 2)[:, :, None] + corner) * _TILE
     clip: FloatArray = (np.minimum(place, size) / np.array(size) * 2 - 1).astype(np.float32)
     return clip
+
+
+@dataclass(slots=True)
+class _Program:
+    """A compiled program, the uniforms it has and what they were last set to."""
+
+    program: Any
+    names: frozenset[str]
+    last: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +124,10 @@ class Renderer:
             raise DeviceError(f"the factory needs {exc.name}: pip install 'vcam-avatar[factory]'") from exc
         except Exception as exc:  # moderngl/glcontext raise bare Exception when libEGL is absent
             raise DeviceError(f"no headless OpenGL: apt install {EGL_PACKAGES} ({exc})") from exc
-        program = self.context.program
-        self._geometry = [
-            program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.geometry_fragment(group))
-            for group in range(1, shaders.GROUPS + 1)
-        ]
-        self._shade = [
-            program(vertex_shader=shaders.SHADE_VERTEX, fragment_shader=shaders.shade_fragment(group))
-            for group in range(1, shaders.GROUPS + 1)
-        ]
+        self._programs: dict[tuple[bool, int, shaders.Constants], _Program] = {}
+        self._geometry: list[_Program] = []
+        self._shade: list[_Program] = []
+        self._shading: dict[int, Any] = {}
         self._textures: dict[tuple[Path, int], Any] = {}
         self._blank = self.context.texture((1, 1), 4, b"\xff\xff\xff\xff")
         self._bound: dict[str, Any] = {}
@@ -132,7 +137,7 @@ class Renderer:
 
     def resize(self, width: int, height: int, samples: int = 3) -> None:
         """Change the picture size in px."""
-        for target in self._targets:
+        for target in (*self._targets, *self._shading.values()):
             target.release()
         self.width, self.height, self.samples = width, height, samples
         size = (width * samples, height * samples)
@@ -147,7 +152,7 @@ class Renderer:
         self._depth = ctx.depth_texture(size)
         tiles = (-(-size[1] // _TILE), -(-size[0] // _TILE))
         self._quads = ctx.buffer(reserve=tiles[0] * tiles[1] * 48, dynamic=True)
-        self._shading = [ctx.vertex_array(p, [(self._quads, "2f", "p")]) for p in self._shade]
+        self._shading = {}
         self._corners = _tile_corners(tiles, size)
         self._geometry_target = ctx.framebuffer(g, self._depth)
         self._shade_target = ctx.framebuffer([self._colour, self._aux])
@@ -155,7 +160,7 @@ class Renderer:
         self._flow_target = ctx.framebuffer([*g, self._flow], self._depth)
         self._targets = [
             self._geometry_target, self._shade_target, self._flow_target, self._colour, self._aux, *g,
-            self._depth, self._flow, self._quads, *self._shading,
+            self._depth, self._flow, self._quads,
         ]  # fmt: skip
 
     def load(
@@ -167,11 +172,14 @@ class Renderer:
         material: FloatArray,
         uv: FloatArray,
         textures: Mapping[str, Path | None],
+        shading: Mapping[str, Any],
     ) -> None:
         """Take a person's fixed data: triangles and per-vertex values.
 
         Args:
             textures: files for 'skin', 'hair' and 'cloth'; None draws procedurally.
+            shading: the person's shader values; style, garment, pattern and the like must stay as they are
+                in every ``draw``, as they are compiled in.
         """
         for item in self._mesh:
             item.release()
@@ -186,20 +194,46 @@ class Renderer:
         ]
         self._mesh = [self._moving, static]
 
-        def split(triangles: IntArray) -> list[Any]:
+        has = {f"{k}tex": int(textures.get(k) is not None) for k in ("skin", "hair", "cloth")}
+        fixed_values = {**shading, **has}
+        used: dict[int, _Program] = {}
+
+        def split(triangles: IntArray, *, line: bool = False) -> list[Any]:
             """One vertex array per group of materials that occurs."""
             group = shaders.GROUP_OF[material[triangles[:, 0]].astype(np.int64) + 1]
             arrays = []
-            for number, program in enumerate(self._geometry, 1):
+            for number in range(1, shaders.GROUPS + 1):
                 mine = triangles[group == number]
                 if len(mine):
                     index = ctx.buffer(np.ascontiguousarray(mine, np.int32).tobytes())
-                    arrays.append(ctx.vertex_array(program, layout, index, 4, skip_errors=True))
+                    constants = shaders.geometry_constants(number, fixed_values, line=line)
+                    program = self._program(True, number, constants)
+                    used[id(program)] = program
+                    arrays.append(ctx.vertex_array(program.program, layout, index, 4, skip_errors=True))
                     self._mesh += [arrays[-1], index]
             return arrays
 
-        self._solid, self._lines = split(faces), split(line_faces)
+        # What the shaders would throw away behind its back need not be filled at all.
+        kind = material[faces]
+        one_sided = (kind == shaders.SKIN).all(1)
+        one_sided |= (kind == shaders.TIGHTS).all(1) & (canonical[faces, 1].max(1) < shaders.TWO_SIDED_FROM)
+        self._one_sided, self._solid = split(faces[one_sided]), split(faces[~one_sided])
+        self._lines = split(line_faces, line=True)
+        self._geometry = list(used.values())
+        self._shade = [
+            self._program(False, n, shaders.shade_constants(n, fixed_values))
+            for n in range(1, shaders.GROUPS + 1)
+        ]
         self._bound = {k: self._texture(f) for k, f in textures.items() if f is not None}
+
+    def _program(self, geometry: bool, group: int, constants: shaders.Constants) -> "_Program":
+        key = (geometry, group, constants)
+        if key not in self._programs:
+            vertex = shaders.VERTEX if geometry else shaders.SHADE_VERTEX
+            source = shaders.geometry_fragment if geometry else shaders.shade_fragment
+            made = self.context.program(vertex_shader=vertex, fragment_shader=source(group, constants))
+            self._programs[key] = _Program(made, frozenset(made))
+        return self._programs[key]
 
     def _texture(self, file: Path, limit_px: int = 1024) -> Any:
         key = (file, limit_px)
@@ -222,10 +256,12 @@ class Renderer:
         return self._textures[key]
 
     def _put(self, values: Mapping[str, Any]) -> None:
-        for program in (*self._geometry, *self._shade):
-            for name, value in values.items():
-                if name in program:
-                    program[name] = tuple(np.ravel(value).tolist()) if np.ndim(value) else value
+        for one in (*self._geometry, *self._shade):
+            for name in one.names & values.keys():
+                value = values[name]
+                plain = tuple(np.ravel(value).tolist()) if np.ndim(value) else value
+                if one.last.get(name) != plain:
+                    one.program[name] = one.last[name] = plain
 
     def draw(
         self,
@@ -237,6 +273,7 @@ class Renderer:
         outline_px: float = 0.0,
         view: Any = (0.0, 0.0, 1.0),
         source: tuple[FloatArray, FloatArray] | None = None,
+        box_px: tuple[int, int, int, int] | None = None,
     ) -> Picture:
         """Draw the loaded person.
 
@@ -248,6 +285,7 @@ class Renderer:
             view: unit vector from the scene to the camera.
             source: positions ``(n, 3)`` and projection of another pose of the same person: the picture then
                 says where each of its pixels lies there.
+            box_px: left, top, right, bottom: nothing is drawn outside; None is the whole picture.
         """
         gl, ctx = self._gl, self.context
         there, there_matrix = (positions, matrix) if source is None else source
@@ -255,35 +293,32 @@ class Renderer:
         target = self._geometry_target if source is None else self._flow_target
         target.use()
         target.clear(0, 0, 0, 0, depth=1.0)
+        if box_px is not None:
+            left, top, right, bottom = (v * self.samples for v in box_px)
+            target.scissor = (left, self.height * self.samples - bottom, right - left, bottom - top)
         ctx.enable(gl.DEPTH_TEST)
         self._put(values)
-        has = {f"{k}tex": int(k in self._bound) for k in ("skin", "hair", "cloth")}
-        self._put(
-            {
-                **has,
-                "MVP": matrix.T,
-                "SMVP": there_matrix.T,
-                "aspect": self.width / self.height,
-                "outline": 0.0,
-                "isline": 0,
-            }
-        )
+        aspect = self.width / self.height
+        self._put({"MVP": matrix.T, "SMVP": there_matrix.T, "aspect": aspect, "outline": 0.0})
         for slot, kind in enumerate(("skin", "hair", "cloth"), 4):
             self._bound.get(kind, self._blank).use(slot)
-            for program in self._geometry:
-                if f"s{kind}" in program:
-                    program[f"s{kind}"] = slot
+            self._put({f"s{kind}": slot})
+        ctx.enable(gl.CULL_FACE)
+        ctx.cull_face = "back"
+        for array in self._one_sided:
+            array.render()
         ctx.disable(gl.CULL_FACE)
         for array in self._solid:
             array.render()
         if outline_px > 0:
-            self._put({"outline": outline_px * 2 / self.height, "isline": 1})
+            self._put({"outline": outline_px * 2 / self.height})
             ctx.enable(gl.CULL_FACE)
             ctx.cull_face = "front"
             for array in self._lines:
                 array.render()
             ctx.disable(gl.CULL_FACE)
         ctx.disable(gl.DEPTH_TEST)
+        target.scissor = None
         self._put({"viewdir": view})
         self._colour_in()
         return self._read(source is not None)
@@ -295,25 +330,26 @@ class Renderer:
         """
         s = self.samples
         height, width = self.height * s, self.width * s
-        kind = np.frombuffer(self._g[0].read(), np.float16).reshape(height, width, 4)[..., 3]
-        group = shaders.GROUP_OF[np.rint(kind).astype(np.uint8)]
+        kind = np.frombuffer(self._g[3].read(), np.uint8).reshape(height, width, 4)[..., 3]
         rows, columns = self._corners.shape[:2]
         padded = np.zeros((rows * _TILE, columns * _TILE), np.uint8)
-        padded[:height, :width] = group
-        tiles = padded.reshape(rows, _TILE, columns, _TILE)
+        np.take(_GROUP_BIT, kind, out=padded[:height, :width])
+        tiles = np.bitwise_or.reduce(padded.reshape(rows, _TILE, columns * _TILE), 1)
+        tiles = np.bitwise_or.reduce(tiles.reshape(rows, columns, _TILE), 2)
         self._shade_target.use()
         self._shade_target.clear(0, 0, 0, 0)
-        for number, (program, array) in enumerate(zip(self._shade, self._shading, strict=True), 1):
-            present = (tiles == number).any((1, 3))
+        self._put({"ga": 0, "gb": 1, "ge": 2, "gt": 3})
+        for slot in range(4):
+            self._g[slot].use(slot)
+        for number, one in enumerate(self._shade, 1):
+            present = (tiles & (1 << number)) > 0
             if not present.any():
                 continue
-            for slot, name in enumerate(("ga", "gb", "ge", "gt")):
-                self._g[slot].use(slot)
-                if name in program:
-                    program[name] = slot
+            if id(one) not in self._shading:
+                self._shading[id(one)] = self.context.vertex_array(one.program, [(self._quads, "2f", "p")])
             quads = self._corners[present].reshape(-1, 2)
             self._quads.write(quads.tobytes())
-            array.render(vertices=len(quads))
+            self._shading[id(one)].render(vertices=len(quads))
 
     def _read(self, with_flow: bool) -> Picture:
         s = self.samples

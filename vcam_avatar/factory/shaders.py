@@ -6,8 +6,16 @@ texture colour, and throws away what is cut off (sleeves, hair length, covered s
 colours every sample once. All patterns are functions of the canonical position, so they ride on the body.
 """
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
+SKIN, TIGHTS = 0, 6
+"""Materials of which the back is never drawn; the garment's only below ``TWO_SIDED_FROM``."""
+TWO_SIDED_FROM = 5.0
+"""Canonical height in dm from which on one sees into the garment's collar."""
 GROUPS = 4
 """Groups of materials that are coloured by one program: skin, hair, cloth, the rest."""
 _BY_MATERIAL = (1, 4, 4, 4, 4, 2, 3, 4, 3, 4, 3, 4, 4)
@@ -58,7 +66,6 @@ float garm(vec3 c,float arm){
   else if(garment==3) n=(6.02-.05*c.z)-c.y;
   else if(garment==4) n=r-.86;
   else if(garment==5) n=r-.80;
-  else if(garment==6){ n=min(r-1.05,1.12-ax); n=c.y<4.5? max(n,min(4.5-c.y,1.7-ax)):n; n=min(n,(-.12-arm)*3.+.4); }
   else n=r-.92;
   n=min(n,(garment==3?6.03:6.0)-c.y);
   return min(n,(sleeve-arm)*2.); }
@@ -117,7 +124,7 @@ void main(){
 #endif
   vec3 N=normalize(vn); if(dot(N,eyepos-vp)<0.&&isline==0) N=-N;
   a=vec4(N,float(m+(isline==1?20:0)+1)); b=vec4(c,ve.y); e=vec4(ve.xz,ve.w,vt.x); if(m==1) e=ve; if(m==5) e=vec4(vt,ve.zw);
-  tx=t; fl=vec4(vs.xyz/vs.w,1.); }"""
+  tx=vec4(t.rgb,float(m+(isline==1?20:0)+1)/255.); fl=vec4(vs.xyz/vs.w,1.); }"""
 )
 
 SHADE_VERTEX = "#version 330\nin vec2 p; void main(){ gl_Position=vec4(p,0,1); }"
@@ -230,7 +237,7 @@ void main(){
       if(pattern==6&&ax<.022) alb=g1*.5; float pk=1.05-.35*smoothstep(1.6,2.6,c.y);
       if(c.y<2.6&&abs(ax-pk)<.02) alb=g1*.72; if(ax<pk&&abs(c.y-2.6)<.02) alb=g1*.72; }
     if(m==6&&arm<.05&&c.y<hem){ alb=pants; if(c.y>hem-.05) alb*=.6; else if(ax<.015&&c.z>0.) alb*=.7; }
-    if(m==6&&(garment==1||garment==2||garment==4||garment==6)){ if(g<.11) alb=g3; if(abs(g-.125)<.014) alb*=.75; }
+    if(m==6&&(garment==1||garment==2||garment==4)){ if(g<.11) alb=g3; if(abs(g-.125)<.014) alb*=.75; }
     if(m==8){ alb=E.y>.5? g1*.62: g1; if(E.z>.5){ int q=int(E.z+.5)-1; alb=q==0?g1:(q==1?g2:(q==2?g3:g2*.8)); if(clothtex==1) alb=T.rgb; } }
     if(real>.3&&clothtex==0) alb*=.94+.12*vnoise(c.xy*60.); }
 #endif
@@ -267,11 +274,51 @@ void main(){
 )
 
 
-def geometry_fragment(group: int) -> str:
+_GEOMETRY_NAMES = (
+    (), ("garment", "skintex"), ("hairmode", "window", "hairtex"), ("garment", "clothtex"), (),
+)  # fmt: skip
+_SHADE_NAMES = (
+    (),
+    ("skintex", "paint", "toon", "freck", "stubble", "beard", "makeup"),
+    ("hairmode", "hairtex", "paint", "toon"),
+    ("garment", "pattern", "clothtex", "paint", "toon"),
+    ("paint", "toon"),
+)
+_WHOLE = ("garment", "pattern", "hairmode", "window", "skintex", "hairtex", "clothtex", "isline")
+Constants = tuple[tuple[str, str], ...]
+
+
+def _constants(names: tuple[str, ...], values: Mapping[str, Any]) -> Constants:
+    """Values that are worth a program of their own: whole numbers, and fractions that are exactly 0 or 1."""
+    out = [(n, str(int(values[n]))) for n in names if n in _WHOLE]
+    out += [(n, f"{values[n]:.1f}") for n in names if n not in _WHOLE and values[n] in (0, 1)]
+    return tuple(out)
+
+
+def geometry_constants(group: int, values: Mapping[str, Any], *, line: bool) -> Constants:
+    """What of ``values`` is compiled into the first pass."""
+    return (*_constants(_GEOMETRY_NAMES[group], values), ("isline", str(int(line))))
+
+
+def shade_constants(group: int, values: Mapping[str, Any]) -> Constants:
+    """What of ``values`` is compiled into the second pass."""
+    return _constants(_SHADE_NAMES[group], values)
+
+
+def _specialised(source: str, group: int, constants: Constants) -> str:
+    """A shader in which some uniforms are constants: software renderers compute every branch that is left."""
+    source = source.replace("%d", str(group), 1)
+    for name, value in constants:
+        kind = "int" if name in _WHOLE else "float"
+        source = re.sub(rf"uniform {kind} {name};", f"const {kind} {name}={value};", source)
+    return source
+
+
+def geometry_fragment(group: int, constants: Constants) -> str:
     """The first pass for one group of materials, 1 to ``GROUPS``."""
-    return _GEOMETRY.replace("%d", str(group), 1)
+    return _specialised(_GEOMETRY, group, constants)
 
 
-def shade_fragment(group: int) -> str:
+def shade_fragment(group: int, constants: Constants) -> str:
     """The second pass for one group of materials, 1 to ``GROUPS``."""
-    return _SHADE.replace("%d", str(group), 1)
+    return _specialised(_SHADE, group, constants)

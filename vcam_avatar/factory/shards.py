@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,12 @@ def _encode(sample: Sample) -> Iterator[tuple[str, bytes]]:
     buffer = io.BytesIO()
     meta = np.frombuffer(json.dumps(sample.meta, sort_keys=True).encode(), np.uint8)
     arrays: dict[str, Any] = {**sample.arrays, "meta": meta}
-    np.savez_compressed(buffer, **arrays)
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            plain = io.BytesIO()
+            np.lib.format.write_array(plain, np.asanyarray(array), allow_pickle=False)
+            # The plain ZipInfo has a fixed time: the same sample must give the same bytes.
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), plain.getvalue(), zipfile.ZIP_DEFLATED, 1)
     yield f"{sample.key}.npz", buffer.getvalue()
 
 

@@ -145,6 +145,12 @@ def keypoints_px(posed: Posed, matrix: FloatArray, width: int, height: int) -> F
     return project(keypoints_3d(posed), matrix, width, height)
 
 
+def full_body_px(posed: Posed, matrix: FloatArray, width: int, height: int) -> FloatArray:
+    """The 67 ``full_body`` keypoints projected: ``(67, 3)`` x px, y px, depth 0..1."""
+    points = np.concatenate([keypoints_3d(posed), legs_3d(posed)])
+    return project(points, matrix, width, height)
+
+
 def landmarks_px(posed: Posed, matrix: FloatArray, width: int, height: int) -> FloatArray:
     """The 68 face landmarks projected: ``(68, 2)`` px."""
     return project(landmarks_3d(posed), matrix, width, height)[:, :2]
