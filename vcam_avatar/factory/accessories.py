@@ -1,6 +1,7 @@
-"""Things worn on the head: glasses, headphones, earrings, hats. Built once, rigid with the head."""
+"""Things worn or grown on the head: glasses, headphones, hats, horns, ears. Rigid with the head."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,24 +9,25 @@ from numpy.typing import NDArray
 from vcam_avatar.factory.mesh import FloatArray, IntArray
 from vcam_avatar.factory.proxy import Proxy, _bind, _tube
 
-GEAR = ("glasses_round", "glasses_square", "headphones", "earrings", "beanie")
+GEAR = ("glasses_round", "glasses_square", "headphones", "earrings", "beanie", "horns", "cat_ears")
 FRAME, HAIR_GEAR = 9, 11
 
 
 def _pipe(
-    path: NDArray[np.float64], radius: float, sides: int = 8, closed: bool = False
+    path: NDArray[np.float64], radius: Any, sides: int = 8, closed: bool = False
 ) -> tuple[FloatArray, IntArray]:
-    """A tube about a path ``(n, 3)``."""
+    """A tube about a path ``(n, 3)``; ``radius`` may be one number or ``(n,)``."""
     ahead = np.roll(path, -1, 0) - np.roll(path, 1, 0) if closed else np.gradient(path, axis=0)
     ahead /= np.linalg.norm(ahead, axis=1, keepdims=True) + 1e-9
     rings = []
     t = 2 * np.pi * np.arange(sides) / sides
-    for p, d in zip(path, ahead, strict=True):
+    radii = np.broadcast_to(radius, len(path))
+    for p, d, r in zip(path, ahead, radii, strict=True):
         up = np.array([0, 0, 1.0]) if abs(d[2]) < 0.8 else np.array([0, 1.0, 0])
         a = np.cross(d, up)
         a /= np.linalg.norm(a) + 1e-9
         b = np.cross(d, a)
-        rings.append((p + radius * (np.cos(t)[:, None] * a + np.sin(t)[:, None] * b)).astype(np.float32))
+        rings.append((p + r * (np.cos(t)[:, None] * a + np.sin(t)[:, None] * b)).astype(np.float32))
     return _tube(rings, closed_along=closed)
 
 
@@ -109,6 +111,46 @@ def _beanie() -> tuple[FloatArray, IntArray, IntArray]:
     return points, faces, np.concatenate(kinds)
 
 
+def _horns() -> tuple[FloatArray, IntArray, IntArray]:
+    """A pair that grows out of the forehead and bends up and back; the tips are of the second colour."""
+    parts, kinds = [], []
+    t = np.linspace(0, 1, 24)
+    for sign in (-1, 1):
+        path = np.stack(
+            [sign * (0.46 + 0.62 * np.sin(1.9 * t) * t**0.4), 8.02 + 0.95 * t, 0.78 - 0.75 * t + 0.35 * t**2],
+            1,
+        )
+        rings = 1 + 0.09 * np.sin(t * 46) * (1 - t)
+        parts.append(_pipe(path, 0.19 * (1 - t) ** 0.75 * rings + 0.008, 16))
+        kinds.append(np.repeat((t > 0.72).astype(np.int32), 16))
+    points, faces = _join(parts)
+    return points, faces, np.concatenate(kinds)
+
+
+def _cat_ears() -> tuple[FloatArray, IntArray, IntArray]:
+    """Pointed ears on top of the head, the inside of the second colour."""
+    parts, kinds = [], []
+    t, turn = np.linspace(0, 1, 14), 2 * np.pi * np.arange(28) / 28
+    for sign in (-1, 1):
+        for inner in (False, True):
+            rings = []
+            for along in t:
+                wide = (0.25 if inner else 0.38) * (1 - along) ** 0.85
+                thick = (0.05 if inner else 0.13) * (1 - along) ** 0.7
+                high = (0.70 if inner else 0.98) * along + (0.05 if inner else 0.0)
+                x = sign * (0.54 + 0.30 * high) + wide * np.cos(turn)
+                y = 8.00 + high - 0.30 * sign * wide * np.cos(turn)
+                z = 0.30 + (0.15 if inner else 0.0) - 0.08 * high + thick * np.sin(turn)
+                rings.append(np.stack([x, y, z], 1).astype(np.float32))
+            parts.append(_tube(rings, closed_along=False))
+            kinds.append(np.full(len(parts[-1][0]), int(inner), np.int32))
+    points, faces = _join(parts)
+    return points, faces, np.concatenate(kinds)
+
+
+_TWO_COLOURS = {"headphones": _headphones, "beanie": _beanie, "horns": _horns, "cat_ears": _cat_ears}
+
+
 @lru_cache(maxsize=16)
 def build(name: str) -> tuple[tuple[int, Proxy], ...]:
     """Meshes of one thing as (material, proxy).
@@ -120,8 +162,8 @@ def build(name: str) -> tuple[tuple[int, Proxy], ...]:
         return ((FRAME, _bind(*_glasses(name.endswith("square")), rigid=True)),)
     if name == "earrings":
         return ((FRAME, _bind(*_earrings(), rigid=True)),)
-    if name in ("headphones", "beanie"):
-        points, faces, kinds = _headphones() if name == "headphones" else _beanie()
+    if name in _TWO_COLOURS:
+        points, faces, kinds = _TWO_COLOURS[name]()
         proxy = _bind(points, faces, rigid=True)
         proxy.part = kinds
         return ((HAIR_GEAR, proxy),)

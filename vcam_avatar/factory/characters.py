@@ -38,7 +38,9 @@ class Character:
     """Garment: main, second, trim."""
     iris: str
     background: str
-    """``#RRGGBB`` behind the person."""
+    """``#RRGGBB``, the main colour behind the person."""
+    backdrop: str = "room"
+    """Of ``backdrops.BACKDROPS``."""
     lip: str = ""
     emotion: str = "smile"
     emotion_gain: float = 0.55
@@ -67,51 +69,75 @@ _SOFT_FACE = {
 }  # fmt: skip
 """Local targets every drawn character shares."""
 
+_POINTED_EARS = {
+    f"ears/{side}-ear-{kind}": amount
+    for side in "lr"
+    for kind, amount in (
+        ("shape-pointed", 1.0), ("scale-incr", 0.7), ("scale-vert-incr", 1.0), ("wing-incr", 0.8),
+        ("rot-backward", 0.3),
+    )
+}  # fmt: skip
+
 CAST: tuple[Character, ...] = (
     Character(
         "mia", "Mia", True, 0.60, EUROPEAN, "long01", "7a4428", "f9d9c4", HOODIE, ("f2a7b5", "ffffff", "d78a9c"),
-        "4f7fb5", "#CFE0F6", emotion="smile", gear=("headphones",),
+        "4f7fb5", "#FF8FCF", "neon", emotion="smile", gear=("headphones",),
         values={"acc": _hex("f4f1f5"), "acc2": _hex("e58aa4"), "liner": 0.5},
     ),
     Character(
         "kenji", "Kenji", False, 0.60, ASIAN, "short02", "17161c", "f0cfae", HOODIE, ("363c48", "ff6b5e", "23272f"),
-        "3b2a20", "#E8DDF3", eye_size=0.5, gear=("glasses_square",),
+        "3b2a20", "#3AD1C8", "neon", eye_size=0.5, gear=("glasses_square",),
         values={"acc": _hex("1c1d22"), "fringe": 7.72},
     ),
     Character(
         "amara", "Amara", True, 0.62, AFRICAN, "afro01", "1d1412", "7a4a33", TURTLENECK,
-        ("d9a441", "ffffff", "b0812a"), "3a2418", "#DCEBDB", lip="7d3536", gear=("earrings",),
+        ("d9a441", "ffffff", "b0812a"), "3a2418", "#E6D3B8", "room", lip="7d3536", gear=("earrings",),
         values={"acc": _hex("e7c15a"), "liner": 0.6},
     ),
     Character(
         "leo", "Leo", False, 0.64, EUROPEAN, "short01", "4a2d1c", "f3c9ad", TSHIRT, ("3f6f8f", "f7f3ea", "335b76"),
-        "5a7a4a", "#F6E2D2", eye_size=0.42, head_scale=1.15, values={"stubble": 0.35, "pattern": 5},
+        "5a7a4a", "#CBD8DE", "room", eye_size=0.42, head_scale=1.15, values={"stubble": 0.35, "pattern": 5},
     ),
     Character(
         "luna", "Luna", True, 0.58, (0, 0.3, 0.7), "bob02", "8a6fd1", "fbe3d6", TSHIRT, ("2b2d42", "ef476f", "2b2d42"),
-        "7b5bd6", "#FBEBC8", eye_size=0.75, values={"pattern": 4, "browc": _hex("6a53a8"), "liner": 0.8},
+        "7b5bd6", "#C98FB0", "dusk", eye_size=0.75, values={"pattern": 4, "browc": _hex("6a53a8"), "liner": 0.8},
     ),
     Character(
         "marcus", "Marcus", False, 0.70, AFRICAN, "short04", "120d0c", "5b3926", BLAZER,
-        ("2f4a43", "f3efe6", "b5842f"), "2e1c14", "#D5EDEF", eye_size=0.42, head_scale=1.14, lip="6b3a34",
+        ("2f4a43", "f3efe6", "b5842f"), "2e1c14", "#D9DDE2", "office", eye_size=0.42, head_scale=1.14, lip="6b3a34",
         muscle=0.6, values={"beard": 0.8, "pattern": 0},
     ),
     Character(
         "elif", "Elif", True, 0.66, (0, 0.25, 0.75), "bob01", "2b1a14", "f1cdb0", BLAZER,
-        ("7b2d43", "fbf3ee", "cdb38b"), "4b6b3f", "#DFE7F5", lip="b5434d", values={"liner": 0.7},
+        ("7b2d43", "fbf3ee", "cdb38b"), "4b6b3f", "#E6DCD2", "office", lip="b5434d", values={"liner": 0.7},
     ),
     Character(
         "sana", "Sana", True, 0.55, ASIAN, "ponytail01", "2a1d1a", "f6d9bd", VNECK, ("7fc8a9", "ffffff", "5ba787"),
-        "4a3020", "#E3F1E6", eye_size=0.70, gear=("glasses_round",), values={"freck": 0.6, "acc": _hex("a8583e")},
+        "4a3020", "#DCE5D6", "room", eye_size=0.70, gear=("glasses_round",), values={"freck": 0.6, "acc": _hex("a8583e")},
     ),
     Character(
         "vex", "Vex", True, 0.60, EUROPEAN, "short03", "37c5c0", "b9c6f2", TSHIRT, ("22203a", "37c5c0", "37c5c0"),
-        "e0457b", "#F4D9E6", eye_size=0.80, head_scale=1.22, lip="7d7fc4", emotion="skeptic",
-        values={"pattern": 1, "browc": _hex("1f7d7a"), "liner": 1.0},
+        "e0457b", "#4F8FA8", "dusk", eye_size=0.80, head_scale=1.22, lip="7d7fc4", emotion="skeptic",
+        gear=("horns",), local=_POINTED_EARS,
+        values={"pattern": 1, "browc": _hex("1f7d7a"), "liner": 1.0, "acc": _hex("4a4278"), "acc2": _hex("2ad4cc")},
+    ),
+    Character(
+        "gorm", "Gorm", False, 0.72, (0.4, 0.0, 0.6), "short04", "1d1a17", "7fae5a", VNECK, ("5a3d2b", "c9a15a", "c9a15a"),
+        "d8a531", "#8FBF80", "glade", lip="5d7f3f", emotion="smile", emotion_gain=0.4, gear=("horns", "earrings"),
+        local={**_POINTED_EARS, "nose/nose-scale-horiz-incr": 0.8, "chin/chin-width-incr": 0.8,
+               "head/head-square": 0.6, "neck/neck-scale-horiz-incr": 0.5},
+        eye_size=0.45, head_scale=1.12, weight=0.55, muscle=0.85,
+        values={"acc": _hex("e6dcc0"), "acc2": _hex("6b5a45"), "stubble": 0.0, "browT": 0.05, "browc": _hex("2c3a1d")},
+    ),
+    Character(
+        "nyx", "Nyx", True, 0.56, (0, 0.3, 0.7), "long01", "3b3550", "c9a7a0", HOODIE, ("7a68c4", "ffffff", "5b4aa0"),
+        "7be06a", "#B88CFF", "neon", lip="a0565f", emotion="smile", gear=("cat_ears",),
+        eye_size=0.82, head_scale=1.22, local={"nose/nose-scale-horiz-decr": 0.6, "chin/chin-height-decr": 0.4},
+        values={"acc": _hex("3b3550"), "acc2": _hex("f0a8b8"), "liner": 1.0, "freck": 0.0, "browc": _hex("2d2840")},
     ),
     Character(
         "ruth", "Ruth", True, 0.93, EUROPEAN, "bob02", "c9ccd2", "f2cdb8", BLAZER, ("5a6b8c", "ffffff", "b08bb0"),
-        "6b8fae", "#E5E0F0", eye_size=0.42, head_scale=1.14, weight=0.5, gear=("glasses_round", "earrings"),
+        "6b8fae", "#E2D9E4", "room", eye_size=0.42, head_scale=1.14, weight=0.5, gear=("glasses_round", "earrings"),
         values={"acc": _hex("7c4a5e")},
     ),
 )  # fmt: skip

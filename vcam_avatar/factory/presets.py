@@ -1,6 +1,7 @@
 """Finished avatars: a character drawn with exact keypoints and exact layers."""
 
 import shutil
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ import cv2
 import numpy as np
 
 from vcam_avatar.avatars.create import make_thumbnail
-from vcam_avatar.avatars.format import LAYERS_FOLDER, write_avatar, write_png
+from vcam_avatar.avatars.format import LAYERS_FOLDER, write_avatar
 from vcam_avatar.avatars.keypoints import make_keypoints
 from vcam_avatar.avatars.layers import ArmLayers, Colour, HandStyle, Layers, Strip, save_layers
 from vcam_avatar.avatars.settings import SETTINGS_FILE, AvatarSettings, BackgroundSettings, read_settings
 from vcam_avatar.errors import ConfigError
 from vcam_avatar.factory.assets import AssetFolder
+from vcam_avatar.factory.backdrops import backdrop
 from vcam_avatar.factory.characters import Character, build_look
 from vcam_avatar.factory.expressions import FaceState
 from vcam_avatar.factory.faces import load_person
@@ -199,19 +201,6 @@ def _arm(studio: _Studio, posed: Posed, side: str) -> ArmLayers:
     return ArmLayers(upper, fore, _hand_style(studio, posed, picture, side))
 
 
-def backdrop(colour: str, width: int = 1280, height: int = 720) -> ByteArray:
-    """A calm BGR background ``(H, W, 3)``: a tint, lighter above, with a large soft disc."""
-    r, g, b = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    base = np.array([b, g, r], np.float32)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / height
-    t = np.clip(y, 0, 1)[..., None]
-    out = base * (1.03 - 0.10 * t)
-    disc = 1 / (1 + np.exp(np.clip((np.hypot(x - width / height / 2, y - 0.52) - 0.46) * 90, -30, 30)))
-    out = out * (1 - 0.55 * disc[..., None]) + (base * 0.88 + 12) * 0.55 * disc[..., None]
-    picture: ByteArray = np.clip(out, 0, 255).astype(np.uint8)
-    return picture
-
-
 def export_preset(who: Character, assets: AssetFolder, root: Path, renderer: Renderer | None = None) -> Path:
     """Write one character as an avatar folder under ``root``; replaces an older one.
 
@@ -260,10 +249,12 @@ def export_preset(who: Character, assets: AssetFolder, root: Path, renderer: Ren
         shutil.rmtree(folder)
     settings = AvatarSettings(
         name=who.title, licence=LICENCE, source=SOURCE, description=description, slot=slot,
-        background=BackgroundSettings(kind="picture", colour=who.background, picture="background.png"),
+        background=BackgroundSettings(kind="picture", colour=who.background, picture="background.jpg"),
     )  # fmt: skip
     folder.mkdir(parents=True)
-    write_png(folder / "background.png", backdrop(who.background))
+    behind = backdrop(who.backdrop, who.background, zlib.crc32(who.name.encode()))
+    jpeg = cv2.imencode(".jpg", behind, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+    (folder / "background.jpg").write_bytes(jpeg.tobytes())
     write_avatar(folder, settings, _bgra(picture), keypoints)
     save_layers(folder / LAYERS_FOLDER, layers)
     make_thumbnail(folder)
