@@ -81,10 +81,34 @@ def _clothe(scene: Scene, covered: Mask, source: Mask) -> FloatArray:
     if int(above.sum()) > 500 and int((source & under).sum()) > 100:
         colours = [np.median(scene.picture[part], 0) for part in (above, source & under)]
         if float(np.linalg.norm(hue_of(colours[0]) - hue_of(colours[1]))) > 0.3:
-            upper = _continue(scene, middle, np.asarray(above & ~_row_below(scene, middle)))
-            rest = _continue(scene, covered & ~middle, source)
-            return np.where(middle[..., None], upper, rest)
+            hem = _hem(scene, np.asarray(source), hue_of(colours[0]), hue_of(colours[1]), middle)
+            if hem < float(np.nonzero(middle.any(1))[0].max()):
+                # The hem is seen: it runs across the whole body.
+                middle = covered
+            above_hem = scene.grid[..., 1] < hem
+            upper = _continue(
+                scene, middle & above_hem, np.asarray(above & above_hem & ~_row_below(scene, middle))
+            )
+            rest = _continue(scene, covered & ~(middle & above_hem), source)
+            return np.where((middle & above_hem)[..., None], upper, rest)
     return _continue(scene, covered, source)
+
+
+def _hem(scene: Scene, source: Mask, above: FloatArray, under: FloatArray, hole: Mask) -> float:
+    """The row where the upper garment ends beside the hole; below the hole when it is nowhere seen."""
+    lowest = float(np.nonzero(hole.any(1))[0].max(initial=0)) + 1
+    hue = hue_of(scene.picture)
+    upper = np.linalg.norm(hue - above, axis=-1) < np.linalg.norm(hue - under, axis=-1)
+    rows = np.arange(len(hole))[:, None]
+    chest = rows > scene.points[1, 1] + 0.5 * scene.unit
+    last = np.where(source & upper & chest, rows, -1).max(0)
+    first = np.where(source & ~upper & (rows > last), rows, len(hole)).min(0)
+    centre = scene.points[1, 0]
+    columns = np.abs(np.arange(hole.shape[1]) - centre) < 0.6 * scene.unit
+    seen = columns & (last > 0) & (first - last < 0.1 * scene.unit)
+    if int(seen.sum()) < 0.03 * scene.unit:
+        return lowest
+    return min(lowest, float(np.median((first + last)[seen])) / 2)
 
 
 def _row_below(scene: Scene, hole: Mask) -> Mask:

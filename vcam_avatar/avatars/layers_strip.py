@@ -11,6 +11,8 @@ from vcam_avatar.media import FloatArray
 
 _START, _END = -0.30, 1.22
 """Rows of an upper arm's strip: from above the shoulder to below the elbow."""
+_NO_SKIN = 0.5
+"""Difference of ``hue_of`` beyond which nothing is skin."""
 
 
 def cut_upper_arm(
@@ -111,7 +113,8 @@ def _materials(
         return trusted, fill_smooth(colour, trusted)
     below = np.broadcast_to((t > sleeve_end)[:, None], trusted.shape)
     near_hem = np.abs(t - sleeve_end)[:, None] < 0.05
-    cloth = trusted & ~below & ((to_cloth < to_skin) | (t < 0.4)[:, None])
+    # Cuffs of another colour are neither.
+    cloth = trusted & ~below & ((to_cloth < to_skin) | (to_skin > _NO_SKIN) | (t < 0.4)[:, None])
     skin = trusted & below & (to_skin < to_cloth)
     round_arm = 1.0 - 0.22 * np.clip(np.abs(c)[None] / np.maximum(width, 1), 0, 1.2) ** 2
     made_up = skin_bgr[None, None] * round_arm[..., None]
@@ -172,7 +175,8 @@ def _sleeve_end(
         if len(pixels) < 5:
             return float("nan")
         where = hue_of(pixels)
-        nearer = np.linalg.norm(where - skin, axis=1) < np.linalg.norm(where - cloth, axis=1)
+        to_skin = np.linalg.norm(where - skin, axis=1)
+        nearer = (to_skin < np.linalg.norm(where - cloth, axis=1)) & (to_skin < _NO_SKIN)
         return float(nearer.mean())
 
     bins: list[tuple[float, float]] = []

@@ -17,6 +17,8 @@ _DIFFERENT = 12
 _UPPER_FREE, _FORE_FREE, _HAND_FREE = 0.30, 0.28, 0.30
 """How far elbow, wrist (in shoulder widths) and hand points (in palm lengths, after turning) may leave
 their places before the picture's arm no longer serves."""
+_TURN_FREE_RAD = 0.55
+"""The same for the turn of a bone that is long enough to show one."""
 _FADE_FROM = 0.7
 """Share of that at which it begins to fade."""
 _STEP = 0.25
@@ -44,7 +46,7 @@ def own_arms(layers: Layers, picture_bgra: ByteArray, joints: dict[str, FloatArr
         shown = np.asarray(picture_bgra[..., :3] * (picture_bgra[..., 3:] / np.float32(255)), np.float32)
     alpha = core[..., 3:] / 255
     difference = np.abs(core[..., :3] * alpha + behind * (1 - alpha) - shown).max(-1)
-    different = (difference > _DIFFERENT) & (picture_bgra[..., 3] > 40)
+    different = (difference > _DIFFERENT) & ((picture_bgra[..., 3] > 40) | (difference > 4 * _DIFFERENT))
     xs, ys = np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5
     grid = np.stack(np.meshgrid(xs, ys), -1)
     unit = float(np.hypot(*(joints["left"][0] - joints["right"][0])))
@@ -53,11 +55,13 @@ def own_arms(layers: Layers, picture_bgra: ByteArray, joints: dict[str, FloatArr
     for side, other in (("left", "right"), ("right", "left")):
         if layers.arm(side) is None:
             continue
-        mine = different & (near[side] < 0.4 * unit) & (near[side] <= near[other] + 0.02 * unit)
+        mine = different & (near[side] < 0.8 * unit) & (near[side] <= near[other] + 0.02 * unit)
         mask = _solid(np.asarray(mine), unit)
         if int(mask.sum()) < (0.12 * unit) ** 2:
             continue
-        soft = blur(grow(mask, 3), 1.5) * (picture_bgra[..., 3] / np.float32(255))
+        # What differs clearly is shown even where the rough outline of the person leaves it out.
+        clear = blur(_solid(np.asarray(mine & (difference > 4 * _DIFFERENT)), unit), 1.5)
+        soft = blur(grow(mask, 3), 1.5) * np.maximum(picture_bgra[..., 3] / np.float32(255), clear)
         own = picture_bgra.copy()
         own[..., 3] = np.clip(np.rint(soft * 255), 0, 255)
         out[side] = own
@@ -112,7 +116,15 @@ class OwnArm:
             float(np.hypot(*(now[1] - rest[1]))) / self.unit / _UPPER_FREE,
             float(np.hypot(*(now[2] - rest[2]))) / self.unit / _FORE_FREE,
         )
-        if self.hand_seen and far < 1:
+        for a, b in ((0, 1), (1, 2)):
+            bone, bone_now = rest[b] - rest[a], now[b] - now[a]
+            if float(np.hypot(*bone)) > 0.2 * self.unit:
+                turn = np.arctan2(bone_now[1], bone_now[0]) - np.arctan2(bone[1], bone[0])
+                far = max(far, abs(float((turn + np.pi) % (2 * np.pi) - np.pi)) / _TURN_FREE_RAD)
+        if not self.hand_seen:
+            # Where the forearm goes was guessed.
+            far *= 1.6
+        elif far < 1:
             matrix = _similarity(self.rest[3:], now[3:])
             left = now[3:] - (self.rest[3:] @ matrix[:, :2].T + matrix[:, 2])
             turned = abs(float(np.arctan2(matrix[1, 0], matrix[0, 0]))) / 0.6

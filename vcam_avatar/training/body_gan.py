@@ -252,7 +252,7 @@ def export(net: nn.Module, out: Path, metrics: dict[str, float], recipe: str) ->
             {
                 "name": "latentsync_people",
                 "licence": "Apache-2.0",
-                "amount": "hands of demo3, 15 s; its last 5 s held out",
+                "amount": "hands of demo1 to demo3, 45 s; the last 5 s of demo3 held out",
             },
             {
                 "name": "factory hands (MakeHuman, photo and semi styles)",
@@ -292,6 +292,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--work", type=Path, default=Path(".work/hand_refiner"))
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--bfloat16", action="store_true", help="faster on processors that have it")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
@@ -312,22 +313,26 @@ def main(argv: list[str] | None = None) -> int:
     start = time.monotonic()
     while (minutes := (time.monotonic() - start) / 60) < options.minutes:
         condition, real = train.batch(options.batch, rng)
-        fake = correct(net, condition)
+        # Convolutions in bfloat16 take half the time where the processor has them; losses stay exact.
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
+            fake = correct(net, condition)
+            judged = list(zip(critics(condition, real), critics(condition, fake.detach()), strict=True))
         loss_critics = torch.zeros(())
-        for (yes, _), (no, _) in zip(
-            critics(condition, real), critics(condition, fake.detach()), strict=True
-        ):
-            loss_critics = loss_critics + ((yes - 1) ** 2).mean() + (no**2).mean()
+        for (yes, _), (no, _) in judged:
+            loss_critics = loss_critics + ((yes.float() - 1) ** 2).mean() + (no.float() ** 2).mean()
         adam_critics.zero_grad()
         loss_critics.backward()
         adam_critics.step()
-        with torch.no_grad():
-            wanted = critics(condition, real)
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
+            with torch.no_grad():
+                wanted = critics(condition, real)
+            judged = list(zip(critics(condition, fake), wanted, strict=True))
         loss_gan, loss_match = torch.zeros(()), torch.zeros(())
-        for (no, features), (_, target) in zip(critics(condition, fake), wanted, strict=True):
-            loss_gan = loss_gan + ((no - 1) ** 2).mean()
+        for (no, features), (_, target) in judged:
+            loss_gan = loss_gan + ((no.float() - 1) ** 2).mean()
             for a, b in zip(features, target, strict=True):
-                loss_match = loss_match + (a - b).abs().mean()
+                loss_match = loss_match + (a.float() - b.float()).abs().mean()
+        fake = fake.float()
         flat_fake, flat_real = fake.flatten(0, 1), real.flatten(0, 1)
         soft = (functional.avg_pool2d(flat_fake, 4) - functional.avg_pool2d(flat_real, 4)).abs().mean()
         sharp = (flat_fake - flat_real).abs().mean()
