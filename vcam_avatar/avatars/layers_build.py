@@ -104,23 +104,29 @@ def build_layers(
         # A foreshortened forearm hides its sleeve: one that reaches the elbow goes a little beyond it.
         sleeve_end = max(sleeve_end, 1.18)
     sleeve_end = min(sleeve_end, 0.84) if sleeve_end < 1.05 else sleeve_end
-    made = {name: _arm_layers(scene, arm, skin, sleeve_end) for name, arm in arms.items()}
+    made = {name: _arm_layers(scene, arm, skin, sleeve_end, cuts[name][1]) for name, arm in arms.items()}
     return Layers(Size(width, height), core, background, made["left"], made["right"])
 
 
 def _upper_arm(
-    scene: Scene, arm: ArmSeen, skin: dict[str, Any], sleeve_end: float | None = None
+    scene: Scene,
+    arm: ArmSeen,
+    skin: dict[str, Any],
+    sleeve_end: float | None = None,
+    seen_end: float | None = None,
 ) -> tuple[Strip, float]:
     return cut_upper_arm(
         scene.picture, scene.alpha, skin["skin"],
         shoulder=arm.shoulder, elbow=arm.elbow, wrist=arm.wrist, side=arm.side, radius=arm.radius,
         elbow_radius=arm.elbow_radius, length_px=arm.upper_px, lower=np.asarray(arm.lower),
-        seen=arm.upper_seen, sleeve_end=sleeve_end,
+        seen=arm.upper_seen, sleeve_end=sleeve_end, seen_end=seen_end,
     )  # fmt: skip
 
 
-def _arm_layers(scene: Scene, arm: ArmSeen, skin: dict[str, Any], sleeve_end: float) -> ArmLayers:
-    upper, _ = _upper_arm(scene, arm, skin, sleeve_end)
+def _arm_layers(
+    scene: Scene, arm: ArmSeen, skin: dict[str, Any], sleeve_end: float, seen_end: float
+) -> ArmLayers:
+    upper, _ = _upper_arm(scene, arm, skin, sleeve_end, seen_end)
     if sleeve_end < 0.85:
         upper = narrow_elbow(upper, min(arm.elbow_radius, 0.44 * arm.palm_px))
     if sleeve_end > 1.08:

@@ -130,7 +130,7 @@ def find_arm(scene: Scene, arm: ArmSeen) -> None:
     near |= to_fore < np.maximum(1.15 * thick, 0.16 * scene.unit)
     mine &= near | grow(hand, 0.05 * scene.unit)
     upper |= outside_torso & below & mine
-    arm.reach = grow(lower, 0.09 * scene.unit)
+    arm.reach = grow(lower, 0.045 * scene.unit)
     arm.upper = upper & scene.person
     arm.lower = lower & scene.person
     arm.region = (upper & scene.person) | arm.lower

@@ -30,6 +30,7 @@ def cut_upper_arm(
     lower: Mask,
     seen: bool,
     sleeve_end: float | None = None,
+    seen_end: float | None = None,
 ) -> tuple[Strip, float]:
     """Straighten the upper arm out of the picture.
 
@@ -44,7 +45,8 @@ def cut_upper_arm(
         length_px: natural length of the upper arm.
         lower: where forearm and hand cover the picture.
         seen: False: the elbow is guessed; only the shoulder's surroundings are trusted.
-        sleeve_end: where the sleeve ends, when known; else it is read from the picture.
+        sleeve_end: where the sleeve shall end, when known; else it is read from the picture.
+        seen_end: where it ends in the picture: its lower part is moved so that the hem stays.
 
     Returns:
         The strip, and where the sleeve ends (0 to 1 on the upper arm, 1 to 2 on the forearm).
@@ -59,8 +61,11 @@ def cut_upper_arm(
     columns = max(8, round(2 * half))
     t = (_START + (np.arange(rows) + 0.5) / rows * (_END - _START)).astype(np.float32)
     c = ((np.arange(columns) + 0.5) / columns * 2 - 1).astype(np.float32) * half
-    map_x = shoulder[0] + t[:, None] * bone[0] + c[None] * across[0] - 0.5
-    map_y = shoulder[1] + t[:, None] * bone[1] + c[None] * across[1] - 0.5
+    at = t
+    if sleeve_end is not None and seen_end is not None and 0.3 < sleeve_end < seen_end < 1.1:
+        at = t + (seen_end - sleeve_end) * smooth(t, 0.25, 0.8 * sleeve_end)
+    map_x = shoulder[0] + at[:, None] * bone[0] + c[None] * across[0] - 0.5
+    map_y = shoulder[1] + at[:, None] * bone[1] + c[None] * across[1] - 0.5
 
     def sample(image: FloatArray) -> FloatArray:
         return np.asarray(
@@ -73,8 +78,12 @@ def cut_upper_arm(
     outward = c[None] * (1.0 if across[0] * side > 0 else -1.0)
     width = np.interp(t, [0.35, 0.95], [radius, elbow_radius]).astype(np.float32)[:, None]
     inner = np.interp(t, [0.0, 0.3], [0.75, 0.96]).astype(np.float32)[:, None] * width
-    limit = np.interp(t, [0.0, 0.35, 0.6], [1.7, 1.6, 1.08]).astype(np.float32)[:, None] * width
-    trusted = (person > 0.9) & ~hidden & (outward > -inner) & (outward < limit) & (t[:, None] < 1.02)
+    # A short sleeve is as wide as it is; bare arms and long sleeves keep to the arm.
+    short = sleeve_end is not None and 0.4 < sleeve_end < 0.85
+    hem, flare = (max(0.6, sleeve_end or 0), 1.5) if short else (0.6, 1.08)
+    reach = np.interp(t, [0.0, 0.35, hem, hem + 0.03], [1.7, 1.6, flare, 1.08])
+    limit = reach.astype(np.float32)[:, None] * width
+    trusted = (person > 0.9) & ~hidden & (outward > -inner) & (outward < limit) & (at[:, None] < 1.06)
     if not seen:
         trusted &= t[:, None] < 0.5
     if sleeve_end is None:
@@ -85,7 +94,7 @@ def cut_upper_arm(
     # A made-up inner side lies in the shade of the arm.
     shade = 1 - 0.16 * smooth(-outward, 0.55 * elbow_radius, 1.0 * elbow_radius) * (1 - keep[..., 0])
     texture = texture * shade[..., None]
-    silhouette = _silhouette(person, outward, inner, limit, t, width, elbow_radius, seen_length, seen)
+    silhouette = _silhouette(person, outward, inner, limit, t, width, elbow_radius, seen_length, seen, hem)
     image = np.concatenate([np.clip(texture, 0, 255), silhouette[..., None] * 255], -1)
     return Strip(np.rint(image).astype(np.uint8), _START, _END, half, length_px), sleeve_end
 
@@ -110,7 +119,10 @@ def _materials(
         kept = trusted & ~grow((to_skin < 0.8 * to_cloth) & (t > 0.4)[:, None], 3)
         return kept, fill_smooth(colour, kept) if int(kept.sum()) > 30 else colour
     if sleeve_end < 0.1:
-        return trusted, fill_smooth(colour, trusted)
+        # A strap or a robe beside a bare arm is not skin.
+        bare = trusted & (np.linalg.norm((hue - hue_of(skin_bgr))[..., :3], axis=-1) < 0.35)
+        kept = bare if int(bare.sum()) > 0.25 * int(trusted.sum()) else trusted
+        return kept, fill_smooth(colour, kept)
     below = np.broadcast_to((t > sleeve_end)[:, None], trusted.shape)
     near_hem = np.abs(t - sleeve_end)[:, None] < 0.05
     # Cuffs of another colour are neither.
@@ -126,7 +138,7 @@ def _materials(
 
 def _silhouette(
     person: FloatArray, outward: FloatArray, inner: FloatArray, limit: FloatArray, t: FloatArray,
-    width: FloatArray, elbow_radius: float, length: float, seen: bool,
+    width: FloatArray, elbow_radius: float, length: float, seen: bool, hem: float,
 ) -> FloatArray:  # fmt: skip
     """Alpha of an upper arm: outside the person's own edge, inside a soft line, round at the elbow."""
     rows = t[:, None] * length
@@ -136,7 +148,7 @@ def _silhouette(
     edge = own * smooth(outward + inner, 0.0, 0.22 * width.max()) * (1 - smooth(outward - limit, -1.5, 1.0))
     # Where the picture hides it, the arm must have an edge all the same.
     plain = 1 - smooth(np.abs(outward) - width, -1.5, 1.0)
-    near = smooth(t[:, None], 0.66, 0.9)
+    near = smooth(t[:, None], hem + 0.04, 0.92)
     edge = edge * (1 - near) + np.maximum(np.minimum(edge, plain), plain * (1 - own)) * near
     # Round end below the elbow.
     below = np.maximum(rows - length, 0)
@@ -168,7 +180,8 @@ def _sleeve_end(
     cloth_bgr = np.median(colour[top], 0)
 
     skin, cloth = hue_of(skin_bgr), hue_of(cloth_bgr)
-    if float(np.linalg.norm(skin - cloth)) < 0.12:
+    # A bare shoulder in the light is brighter than the hand, but of the same hue.
+    if float(np.linalg.norm((skin - cloth)[:3])) < 0.25 and float(abs(skin - cloth)[3]) < 0.35:
         return 0.0
 
     def share_of_skin(pixels: FloatArray) -> float:
