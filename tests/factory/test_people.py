@@ -73,7 +73,8 @@ def test_faces_stay_in_range_and_cover_the_mouth() -> None:
 def test_looks_of_every_style(bare: AssetFolder) -> None:
     for style in STYLES:
         look = sample_look(np.random.default_rng(3), style, bare)
-        assert (look.outline_px > 0) == (style == "toon")
+        assert (look.outline_px > 0) == (style in ("toon", "line"))
+        assert (look.shading["ink"] > 0) == (style == "line")
     with pytest.raises(ValueError, match="known are"):
         sample_look(np.random.default_rng(0), "baroque", bare)
 

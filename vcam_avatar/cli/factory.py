@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-STYLES = ("mixed", "toon", "flat", "painted", "semi", "photo")
+STYLES = ("mixed", "toon", "flat", "painted", "line", "semi", "photo")
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

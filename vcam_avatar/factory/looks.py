@@ -12,7 +12,7 @@ from vcam_avatar.factory.human import human_model
 from vcam_avatar.factory.person import BLAZER, HOODIE, NO_GARMENT, TSHIRT, TURTLENECK, VNECK, Look
 
 Colour = tuple[float, float, float]
-STYLES = ("toon", "flat", "painted", "semi", "photo")
+STYLES = ("toon", "flat", "painted", "line", "semi", "photo")
 """Ways of drawing, from cartoon to photo-like; 'mixed' draws one at random."""
 
 SKIN_TONES = np.array([
@@ -34,6 +34,14 @@ IRISES = (
     (0.07, 0.7, 0.28),
     (0.75, 0.4, 0.7),
 )
+NATURAL_IRISES = (
+    (0.06, 0.65, 0.20),
+    (0.07, 0.60, 0.30),
+    (0.09, 0.50, 0.42),
+    (0.58, 0.32, 0.55),
+    (0.36, 0.20, 0.45),
+)
+"""Of the photo-like end: brown first."""
 LOOSENESS = {NO_GARMENT: 0.05, TSHIRT: 0.05, VNECK: 0.04, TURTLENECK: 0.05, HOODIE: 0.17, BLAZER: 0.13}
 LOCAL_FOLDERS = ("head", "nose", "mouth", "chin", "cheek", "forehead", "eyes", "ears", "eyebrows", "neck")
 FEMALE_HAIR = ("long01", "ponytail01", "braid01", "bob01", "bob02", "short03")
@@ -44,7 +52,7 @@ DEFAULTS: dict[str, Any] = {
     "amb": (0.25, 0.25, 0.3), "lcol": (1, 1, 1),
     "paint": 0.0, "gazeL": (0, 0, 1), "gazeR": (0, 0, 1), "irisR": 0.42, "freck": 0.0, "fold": 0.14,
     "stubble": 0.0, "beard": 0.0, "liner": 0.0, "lipgloss": 0.0, "makeup": 0.0, "texgain": 1.0,
-    "rimlight": 1.0,
+    "rimlight": 1.0, "fillc": (0, 0, 0), "ink": 0.0,
     "teethdark": 1.0,
     "shadowneck": 0.55, "seed": 3.3, "window": 1, "hairlen": 6.0, "fringe": 7.8, "hairmode": 0, "pattern": 0,
     "garment": 0, "sleeve": 2.02, "g1": (0.3, 0.3, 0.3), "g2": (0.9, 0.9, 0.9), "g3": (0.2, 0.2, 0.2),
@@ -124,11 +132,11 @@ def sample_look(rng: np.random.Generator, style: str = "mixed", assets: AssetFol
     """
     assets = assets or AssetFolder(None)
     if style == "mixed":
-        style = str(rng.choice(STYLES, p=[0.28, 0.10, 0.14, 0.16, 0.32]))
+        style = str(rng.choice(STYLES, p=[0.26, 0.10, 0.12, 0.06, 0.14, 0.32]))
     if style not in STYLES:
         raise ValueError(f"no style {style!r}; known are mixed, {', '.join(STYLES)}")
-    toon = {"toon": 1.0, "flat": 1.0, "painted": 0.6, "semi": 0.4, "photo": 0.0}[style]
-    cute = {"toon": 1.0, "flat": 0.9, "painted": 0.5, "semi": 0.45, "photo": 0.0}[style]
+    toon = {"toon": 1.0, "flat": 1.0, "painted": 0.6, "line": 1.0, "semi": 0.4, "photo": 0.0}[style]
+    cute = {"toon": 1.0, "flat": 0.9, "painted": 0.5, "line": 0.7, "semi": 0.45, "photo": 0.0}[style]
     female = bool(rng.random() < 0.5)
     race = rng.dirichlet([0.5, 0.5, 0.5])
     age = float(np.clip(rng.normal(0.62, 0.12), 0.42, 0.97))
@@ -188,6 +196,12 @@ def sample_look(rng: np.random.Generator, style: str = "mixed", assets: AssetFol
         values["stubble"] = float(rng.uniform(0.3, 0.9)) if facial < 0.35 else 0.0
         values["beard"] = float(rng.uniform(0.7, 0.95)) if 0.35 < facial < 0.52 else 0.0
     values["shadowneck"] = 0.55 if toon > 0.5 else 0.22
+    if style == "line":
+        values.update(ink=1.0, blushA=0.0, rimlight=0.0, shadowneck=0.4)
+    if toon < 0.5:  # a lamp, a window or a screen at the side
+        side = np.array(hsv(float(rng.random()), float(rng.choice([0.1, 0.1, 0.5])), 1.0))
+        values["fillc"] = _rgb(side * rng.uniform(0.0, 0.2))
+        values["iris"] = hsv(*NATURAL_IRISES[int(rng.integers(2 if race[2] < 0.4 else len(NATURAL_IRISES)))])
     if style == "flat":
         values.update(amb=(0.8, 0.8, 0.8), shadowneck=0.25, rimlight=0.3)
     gear = tuple(
@@ -210,7 +224,7 @@ def sample_look(rng: np.random.Generator, style: str = "mixed", assets: AssetFol
                   "cloth": assets.texture("clothes", outfit) if outfit else None},
         eye_size=0.12 + 0.5 * cute * float(rng.uniform(0.6, 1.1)) if cute > 0 else 0.0,
         head_scale=1 + 0.14 * cute * float(rng.uniform(0.5, 1.2)),
-        outline_px={"toon": 1.3, "flat": 0.0, "painted": 0.0, "semi": 0.0, "photo": 0.0}[style], gear=gear,
+        outline_px={"toon": 1.3, "line": 1.5}.get(style, 0.0), gear=gear,
     )  # fmt: skip
 
 
@@ -227,7 +241,7 @@ def _choose_hair(
     draw = rng.random()
     if not female and draw < 0.06:
         return None, None, 0
-    if names and draw < (0.92 if style == "photo" else 0.75):
+    if names and draw < (1.0 if female else 0.93):
         name = str(rng.choice(names))
         return assets.mesh("hair", name), assets.texture("hair", name), 2
     return "shell", None, 1

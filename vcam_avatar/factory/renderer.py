@@ -235,7 +235,8 @@ class Renderer:
             self._programs[key] = _Program(made, frozenset(made))
         return self._programs[key]
 
-    def _texture(self, file: Path, limit_px: int = 1024) -> Any:
+    def _texture(self, file: Path) -> Any:
+        limit_px = 2048 if self.height * self.samples >= 1500 else 1024
         key = (file, limit_px)
         if key not in self._textures:
             picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)

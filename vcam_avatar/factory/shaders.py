@@ -52,7 +52,7 @@ uniform float browT; uniform float browA; uniform float browY; uniform float stu
 uniform float fringe; uniform float hairlen; uniform int hairmode; uniform int window; uniform float seed;
 uniform float shadowneck; uniform float teethdark; uniform float freck; uniform float fold; uniform float bodycut;
 uniform int skintex; uniform int hairtex; uniform int clothtex; uniform float texgain; uniform float liner;
-uniform float lipgloss; uniform float rimlight; uniform float makeup;
+uniform float lipgloss; uniform float rimlight; uniform float makeup; uniform vec3 fillc; uniform float ink;
 float h1(vec2 p){ vec3 q=fract(vec3(p.xyx)*.1031+seed*.0713); q+=dot(q,q.yzx+33.33); return fract((q.x+q.y)*q.z); }
 float vnoise(vec2 p){ vec2 i=floor(p),f=fract(p); f=f*f*(3.-2.*f);
   return mix(mix(h1(i),h1(i+vec2(1,0)),f.x),mix(h1(i+vec2(0,1)),h1(i+vec2(1,1)),f.x),f.y); }
@@ -102,7 +102,7 @@ void main(){
 #if GROUP==1
   if(garment>0&&garm(c,ve.y)>(ve.y>.3? .4: .12)) discard;
 #elif GROUP==3
-  if(m==6&&garm(c,ve.y)<0.) discard;
+  if(m==6&&garm(c,ve.y)<(isline==1&&ve.y>.3? .09: 0.)) discard;
 #elif GROUP==4
   if(m==4&&ve.x>.5) discard;
 #endif
@@ -110,8 +110,8 @@ void main(){
 #if GROUP==2
   if(hairmode==1){
     float ang=atan(c.x,c.z); float lk=abs(fract(ang*2.6+.13*vnoise(vec2(ang*3.,1.)))-.5)*2.;
-    float f=fringe-.10*lk-.35*smoothstep(.35,1.1,abs(ang));
-    float y0=mix(hairlen-.25*lk,f,smoothstep(1.12,.98,abs(ang))*step(.2,c.z));
+    float f=fringe-.05*lk-.35*smoothstep(.35,1.1,abs(ang));
+    float y0=mix(hairlen-.12*lk,f,max(smoothstep(1.02,.99,abs(ang)),step(abs(c.x),1.02))*step(.1,c.z));
     if(c.y<y0) discard; }
   if(window>0&&inface(c)) discard;
   if(hairtex==1){
@@ -207,12 +207,13 @@ void main(){
   else if(m==11){ pid=16.; alb=E.x>.5? acc2: acc; spec=.25; gloss=40.; }
   else if(m==12){ pid=16.; alb=vec3(.85,.93,1.); nosh=1.; }
 #elif GROUP==2
+  float st;
   { // hair: E.xy texture coordinates
-    pid=4.; float ang=atan(c.x,c.z); float st=fbm(vec2(E.x*26.,E.y*1.5)); if(hairmode==1) st=fbm(vec2(ang*22.,c.y*.6));
+    pid=4.; float ang=atan(c.x,c.z); st=fbm(vec2(E.x*26.,E.y*1.5)); if(hairmode==1) st=fbm(vec2(ang*22.,c.y*.6));
     alb=mix(hairc*.80,hairc*1.06,smoothstep(.35,.65,st));
     if(hairtex==1){ float lum=dot(T.rgb,vec3(.35,.45,.2))*texgain; alb=mix(hairc*.35,hairc*1.35,clamp(lum,0.,1.2)); }
     vec3 H=normalize(V+L); vec3 tan_=normalize(cross(N,cross(vec3(0,1,0),N))); float sh=sqrt(max(0.,1.-pow(dot(tan_,H),2.)));
-    float band=mix(smoothstep(.955,.985,sh+.05*(st-.5)),.5*pow(sh,60.)*(.5+st),real); alb=mix(alb,hairh,band*.55*smoothstep(6.3,6.9,c.y)); }
+    float band=mix(smoothstep(.955,.985,sh+.05*(st-.5)),.5*pow(sh,60.)*(.5+st),real); alb=mix(alb,hairh,band*.55*smoothstep(6.3,6.9,c.y)*smoothstep(.12,.4,dot(N,V))); }
 #elif GROUP==3
   if(m==10){ pid=10.; alb=g2*.94; }
   else { // cloth
@@ -247,7 +248,7 @@ void main(){
     float f0=vnoise(q*1.7),fx=vnoise((q+vec2(e,0))*1.7),fy=vnoise((q+vec2(0,e))*1.7); N=normalize(N+vec3(f0-fx,f0-fy,0.)*fold/e); }
 #endif
   aux=vec4(c,pid);
-  if(line){ o=vec4(alb*.28,1); return; }
+  if(line){ o=vec4(mix(alb*.28,vec3(.07),ink),1); return; }
   float nl=dot(N,L);
   float rt=smoothstep(.02,.10,nl)*.75+.25*smoothstep(.55,.65,nl); float rr=clamp(nl*.5+.5,0.,1.); rr*=rr;
   float occl=1.;
@@ -260,14 +261,30 @@ void main(){
   float ramp=mix(mix(rr,rt,toon)*occl,1.,nosh);
   vec3 shc=alb*mix(vec3(.62,.52,.62),vec3(1.),amb); vec3 col=mix(shc,alb*lcol,ramp);
 #if GROUP==1
-  if(real>0.){ vec3 w=clamp((nl+vec3(.55,.35,.30))/vec3(1.55,1.35,1.30),0.,1.); w*=occl; vec3 cr=alb*(amb*.72+.07+lcol*w*(1.-.72*amb)); col=mix(col,cr,real); }
+  if(real>0.){ vec3 w=clamp((nl+vec3(.58,.36,.30))/vec3(1.58,1.36,1.30),0.,1.); w*=occl;
+    vec3 sky=amb*.72*mix(.72,1.16,N.y*.5+.5)+.07+vec3(.07,.035,.02)*max(-N.y,0.);
+    vec3 cr=alb*(sky*mix(1.,occl,.6)+lcol*w*(1.-.72*amb)); col=mix(col,cr,real); }
   col=mix(col,col*vec3(1.06,.97,.95),(1.-ramp)*.5*toon);
 #endif
   float fr=pow(1.-max(dot(N,V),0.),3.); col+=rimlight*rim*fr*.22*mix(.35,1.,toon)*lcol*smoothstep(-.2,.6,N.y+N.x*.4)*alb;
   vec3 H=normalize(L+V); col+=spec*pow(max(dot(N,H),0.),gloss);
 #if GROUP==1
-  col+=real*(.045*pow(max(dot(N,H),0.),12.)+.05*pow(max(dot(N,H),0.),40.))*lcol*(1.-.5*amb);
+  if(real>0.){ // oil on nose, brow and cheekbones, broken up by pores
+    float zone=.45; if(c.y>6.2&&c.z>.4) zone+=.55*exp(-pow(ax/.13,2.))+.35*exp(-pow(length(vec2(ax,c.y)-vec2(.50,7.02))/.20,2.))+.3*smoothstep(7.4,7.6,c.y);
+    float pore=.7+.6*vnoise(c.xy*46.+c.z*31.); float nh=max(dot(N,H),0.);
+    col+=real*zone*pore*(.04*pow(nh,10.)+.06*pow(nh,48.))*lcol*(1.-.5*amb)*occl; }
 #endif
+  if(real>0.){ // a second, coloured light from the other side, and a camera's curve
+    col+=real*alb*fillc*max(dot(N,normalize(vec3(-L.x-.25*sign(L.x),.15,.35))),0.)*(1.-nosh);
+    col=mix(col,min(col,1.-.45*exp(-2.2*col)),real*step(.3,dot(col,vec3(.333)))); col=mix(col,vec3(dot(col,vec3(.3,.6,.1))),.06*real); }
+  if(ink>0.){ // pen on paper: tones become white, hatching or black
+    float tone=dot(alb,vec3(.3,.6,.1)); float base=tone<.16? .13: (tone<.34? .62: .985);
+    #if GROUP==2
+    base=tone<.25? .13: mix(.32,.93,step(.42,st)); // light hair is drawn strand by strand
+#endif
+    float hatch=step(.55,fract((c.x*.8+c.y)*9.)); float dark=1.-step(.30,ramp);
+    float v=base*mix(1.,mix(.62,1.,hatch),dark*step(.2,base)); if(pid==3.||pid==6.||pid==12.||pid==7.) v=min(v,pid==3.? .62: .15);
+    col=mix(vec3(v),alb,.12*step(.3,base)); col=mix(col,vec3(v),ink*.8); }
   col=mix(col,vec3(1.),glow);
   o=vec4(clamp(col,0.,1.),1.);
 }"""
@@ -279,10 +296,10 @@ _GEOMETRY_NAMES = (
 )  # fmt: skip
 _SHADE_NAMES = (
     (),
-    ("skintex", "paint", "toon", "freck", "stubble", "beard", "makeup"),
-    ("hairmode", "hairtex", "paint", "toon"),
-    ("garment", "pattern", "clothtex", "paint", "toon"),
-    ("paint", "toon"),
+    ("skintex", "paint", "toon", "ink", "freck", "stubble", "beard", "makeup"),
+    ("hairmode", "hairtex", "paint", "toon", "ink"),
+    ("garment", "pattern", "clothtex", "paint", "toon", "ink"),
+    ("paint", "toon", "ink"),
 )
 _WHOLE = ("garment", "pattern", "hairmode", "window", "skintex", "hairtex", "clothtex", "isline")
 Constants = tuple[tuple[str, str], ...]
