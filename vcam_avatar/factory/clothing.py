@@ -9,7 +9,7 @@ from vcam_avatar.factory.mesh import FloatArray, IntArray
 
 _STEEPEST = 2.5
 """No garment coordinate changes faster than this per dm over the body."""
-SKIN_SHOWS, SKIN_SHOWS_ARM = 0.12, 0.4
+SKIN_SHOWS, SKIN_SHOWS_ARM = 0.2, 0.4
 """Skin deeper than this inside the garment is not drawn, as in ``shaders``."""
 
 

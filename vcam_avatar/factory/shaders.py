@@ -100,7 +100,7 @@ void main(){
   if(isline==0&&m==0&&!gl_FrontFacing) discard;
   if(isline==0&&m==6&&!gl_FrontFacing&&c.y<5.) discard;
 #if GROUP==1
-  if(garment>0&&garm(c,ve.y)>(ve.y>.3? .4: .12)) discard;
+  if(garment>0&&garm(c,ve.y)>(ve.y>.3? .4: .2)) discard;
 #elif GROUP==3
   if(m==6&&garm(c,ve.y)<(isline==1&&ve.y>.3? .09: 0.)) discard;
 #elif GROUP==4
