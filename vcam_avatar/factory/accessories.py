@@ -1,4 +1,4 @@
-"""Things worn or grown on the head: glasses, headphones, hats, horns, ears. Rigid with the head."""
+"""Things worn or grown on the head: glasses, headphones, horns, ears. Rigid with the head."""
 
 from functools import lru_cache
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from vcam_avatar.factory.mesh import FloatArray, IntArray
 from vcam_avatar.factory.proxy import Proxy, _bind, _tube
 
-GEAR = ("glasses_round", "glasses_square", "headphones", "earrings", "beanie", "horns", "cat_ears")
+GEAR = ("glasses_round", "glasses_square", "headphones", "earrings", "horns", "cat_ears")
 FRAME, HAIR_GEAR = 9, 11
 
 
@@ -95,22 +95,6 @@ def _earrings() -> tuple[FloatArray, IntArray]:
     return _join(parts)
 
 
-def _beanie() -> tuple[FloatArray, IntArray, IntArray]:
-    rings = []
-    kinds = []
-    t = 2 * np.pi * np.arange(48) / 48
-    profile = ((0.0, 1.0, 1), (0.02, 1.06, 1), (0.28, 1.06, 1), (0.30, 0.99, 1), (0.31, 1.0, 0),
-               (0.55, 0.97, 0), (0.80, 0.86, 0), (0.98, 0.66, 0), (1.08, 0.38, 0),
-               (1.11, 0.05, 0))  # fmt: skip
-    for height, r, kind in profile:
-        lean = 0.30 * (1 - min(height, 1.0))
-        y = 7.62 + height + lean * 0.55 * np.cos(t)
-        rings.append(np.stack([1.02 * r * np.sin(t), y, 0.22 + 1.22 * r * np.cos(t)], 1).astype(np.float32))
-        kinds.append(np.full(48, kind, np.int32))
-    points, faces = _tube(rings, closed_along=False)
-    return points, faces, np.concatenate(kinds)
-
-
 def _horns() -> tuple[FloatArray, IntArray, IntArray]:
     """A pair that grows out of the forehead and bends up and back; the tips are of the second colour."""
     parts, kinds = [], []
@@ -148,7 +132,7 @@ def _cat_ears() -> tuple[FloatArray, IntArray, IntArray]:
     return points, faces, np.concatenate(kinds)
 
 
-_TWO_COLOURS = {"headphones": _headphones, "beanie": _beanie, "horns": _horns, "cat_ears": _cat_ears}
+_TWO_COLOURS = {"headphones": _headphones, "horns": _horns, "cat_ears": _cat_ears}
 
 
 @lru_cache(maxsize=16)

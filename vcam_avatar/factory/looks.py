@@ -182,7 +182,7 @@ def sample_look(rng: np.random.Generator, style: str = "mixed", assets: AssetFol
         irisR=0.40 + 0.11 * cute,
         browT=float(rng.uniform(0.013, 0.024) if female else rng.uniform(0.022, 0.036)),
         browA=float(rng.uniform(-0.03, 0.03)), browY=float(rng.uniform(-0.005, 0.03)),
-        freck=float(rng.random() < 0.15) * 0.7, seed=float(rng.random() * 10), hairmode=hair_mode,
+        freck=float(rng.random() < 0.15) * 0.5, seed=float(rng.random() * 10), hairmode=hair_mode,
         fringe=float(rng.uniform(7.62, 7.9)),
         hairlen=float(rng.choice([4.6, 5.9, 6.4]) if female else rng.choice([6.9, 7.1])),
         liner=float(rng.uniform(0, 1)) if female else 0.0,
