@@ -9,8 +9,8 @@ from vcam_avatar.factory.mesh import FloatArray, IntArray
 
 _STEEPEST = 2.5
 """No garment coordinate changes faster than this per dm over the body."""
-SKIN_SHOWS, SKIN_SHOWS_ARM = 0.2, 0.4
-"""Skin deeper than this inside the garment is not drawn, as in ``shaders``."""
+SKIN_SHOWS, SKIN_SHOWS_OPEN, SKIN_SHOWS_ARM = 0.2, 0.5, 0.4
+"""Skin deeper than this in the garment is not drawn, as in ``shaders``: closed, with a deep neck, arms."""
 
 
 def garment_depth(garment: int, sleeve: float, canonical: FloatArray, arm: FloatArray) -> NDArray[Any]:
@@ -58,7 +58,8 @@ def never_seen(
     corner = canonical[faces]
     edge = np.sqrt(((corner - np.roll(corner, 1, 1)) ** 2).sum(2)).max(1)
     edge = np.maximum(edge, np.ptp(arm[faces], axis=1))
-    limit = np.where(arm[faces].max(1) > 0.3, SKIN_SHOWS_ARM, SKIN_SHOWS)
+    shows = SKIN_SHOWS_OPEN if garment == 2 else SKIN_SHOWS
+    limit = np.where(arm[faces].max(1) > 0.3, max(SKIN_SHOWS_ARM, shows), shows)
     hidden: NDArray[np.bool_] = skin[faces].all(1) & (depth.min(1) > limit + _STEEPEST * edge)
     hidden |= cloth[faces].all(1) & (depth.max(1) < -_STEEPEST * edge)
     return hidden

@@ -241,7 +241,7 @@ def _choose_hair(
     draw = rng.random()
     if not female and draw < 0.06:
         return None, None, 0
-    if names and draw < (1.0 if female else 0.93):
+    if names:
         name = str(rng.choice(names))
         return assets.mesh("hair", name), assets.texture("hair", name), 2
     return "shell", None, 1

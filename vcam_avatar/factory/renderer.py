@@ -216,7 +216,9 @@ class Renderer:
         # What the shaders would throw away behind its back need not be filled at all.
         kind = material[faces]
         one_sided = (kind == shaders.SKIN).all(1)
-        one_sided |= (kind == shaders.TIGHTS).all(1) & (canonical[faces, 1].max(1) < shaders.TWO_SIDED_FROM)
+        closed = canonical[faces, 1].max(1) < shaders.TWO_SIDED_FROM
+        closed &= extra[faces, 1].max(1) < float(shading["sleeve"]) - shaders.SLEEVE_INSIDE
+        one_sided |= (kind == shaders.TIGHTS).all(1) & closed
         self._one_sided, self._solid = split(faces[one_sided]), split(faces[~one_sided])
         self._lines = split(line_faces, line=True)
         self._geometry = list(used.values())

@@ -16,6 +16,8 @@ SKIN, TIGHTS = 0, 6
 """Materials of which the back is never drawn; the garment's only below ``TWO_SIDED_FROM``."""
 TWO_SIDED_FROM = 5.0
 """Canonical height in dm from which on one sees into the garment's collar."""
+SLEEVE_INSIDE = 0.35
+"""How deep one sees into a sleeve, in arm parameter."""
 GROUPS = 4
 """Groups of materials that are coloured by one program: skin, hair, cloth, the rest."""
 _BY_MATERIAL = (1, 4, 4, 4, 4, 2, 3, 4, 3, 4, 3, 4, 4)
@@ -98,9 +100,9 @@ void main(){
   bool limb=m==0||m==6||m==8;
   if(limb? (ve.y<armcut.x||ve.y>armcut.y||armcut.z*c.x<0.): armcut.x>0.) discard;
   if(isline==0&&m==0&&!gl_FrontFacing) discard;
-  if(isline==0&&m==6&&!gl_FrontFacing&&c.y<5.) discard;
+  if(isline==0&&m==6&&!gl_FrontFacing&&c.y<5.&&ve.y<sleeve-.35) discard;
 #if GROUP==1
-  if(garment>0&&garm(c,ve.y)>(ve.y>.3? .4: .2)) discard;
+  if(garment>0&&garm(c,ve.y)>(isline==1? 0.: ve.y>.3? .4: garment==2? .5: .2)) discard;
 #elif GROUP==3
   if(m==6&&garm(c,ve.y)<(isline==1&&ve.y>.3? .09: 0.)) discard;
 #elif GROUP==4
@@ -124,6 +126,7 @@ void main(){
 #endif
   vec3 N=normalize(vn); if(dot(N,eyepos-vp)<0.&&isline==0) N=-N;
   a=vec4(N,float(m+(isline==1?20:0)+1)); b=vec4(c,ve.y); e=vec4(ve.xz,ve.w,vt.x); if(m==1) e=ve; if(m==5) e=vec4(vt,ve.zw);
+  if(m==6&&!gl_FrontFacing&&ve.y>.3) e.y=1.; // the inside of a sleeve
   tx=vec4(t.rgb,float(m+(isline==1?20:0)+1)/255.); fl=vec4(vs.xyz/vs.w,1.); }"""
 )
 
@@ -239,6 +242,7 @@ void main(){
       if(c.y<2.6&&abs(ax-pk)<.02) alb=g1*.72; if(ax<pk&&abs(c.y-2.6)<.02) alb=g1*.72; }
     if(m==6&&arm<.05&&c.y<hem){ alb=pants; if(c.y>hem-.05) alb*=.6; else if(ax<.015&&c.z>0.) alb*=.7; }
     if(m==6&&(garment==1||garment==2||garment==4)){ if(g<.11) alb=g3; if(abs(g-.125)<.014) alb*=.75; }
+    if(m==6&&E.y>.5) alb*=.55;
     if(m==8){ alb=E.y>.5? g1*.62: g1; if(E.z>.5){ int q=int(E.z+.5)-1; alb=q==0?g1:(q==1?g2:(q==2?g3:g2*.8)); if(clothtex==1) alb=T.rgb; } }
     if(real>.3&&clothtex==0) alb*=.94+.12*vnoise(c.xy*60.); }
 #endif
