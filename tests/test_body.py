@@ -155,6 +155,30 @@ def test_pictures_without_arms_still_work(generator):
     assert body.image_bgr.shape == (HEIGHT, WIDTH, 3)
 
 
+def test_the_picture_keeps_its_own_arms_near_its_own_pose(layers, generator):
+    picture, mask = draw()
+    prepared = generator.prepare_layers(
+        layers, points(), landmarks(), VIEW, SIZE, background=layers.background_bgr, picture_width_px=WIDTH,
+        picture=np.dstack([picture, mask]),
+    )  # fmt: skip
+    pose = prepared.retargeter.start_pose
+    body = generator.generate(prepared, pose)
+    assert np.abs(body.image_bgr.astype(float) - picture).mean() < 1.5
+    away = pose.copy()
+    away[[4, 7], 1] -= 0.6
+    away[15:57, 1] -= 0.6
+    shares = []
+    for _ in range(5):
+        generator.generate(prepared, away)
+        shares.append(prepared.arms["left"].own.share)
+    assert shares[0] > 0.5, "fades rather than pops"
+    assert shares[-1] == 0
+    prepared.reset()
+    more = np.concatenate([pose, np.ones((10, 3), np.float32)])
+    again = generator.generate(prepared, more)
+    assert np.array_equal(again.image_bgr, body.image_bgr), "points of legs and feet are ignored"
+
+
 def test_the_picture_comes_back_in_its_own_pose(generator, prepared):
     picture, _ = draw()
     body = generator.generate(prepared, prepared.retargeter.start_pose)

@@ -246,8 +246,12 @@ class BodyGenerator:
         )  # fmt: skip
 
     def generate(self, prepared: PreparedBody, pose: FloatArray) -> Body:
-        """Draw the avatar in ``pose``, float ``(57, 3)`` canonical and normalised."""
-        return self.draw(prepared, prepared.retargeter.to_pixels(pose))
+        """Draw the avatar in ``pose``, float ``(57, 3)`` canonical and normalised.
+
+        Points beyond those, such as legs and feet of the full body, are ignored.
+        """
+        own = pose[: len(prepared.retargeter.start_pose)]
+        return self.draw(prepared, prepared.retargeter.to_pixels(own))
 
     def draw(self, prepared: PreparedBody, points_px: FloatArray) -> Body:
         """Draw the avatar with its keypoints at ``points_px``, float ``(57, 2)`` in pixels of its picture."""

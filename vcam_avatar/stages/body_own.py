@@ -21,7 +21,7 @@ _TURN_FREE_RAD = 0.55
 """The same for the turn of a bone that is long enough to show one."""
 _FADE_FROM = 0.7
 """Share of that at which it begins to fade."""
-_STEP = 0.25
+_STEP = 0.34
 """Greatest change of opacity from frame to frame."""
 
 
