@@ -1,0 +1,26 @@
+"""Training of the body's networks: what is exported says what torch says."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+pytestmark = pytest.mark.train
+
+
+def test_the_hand_refiner_is_the_same_in_onnx_and_torch(tmp_path):
+    torch = pytest.importorskip("torch")
+    from vcam_avatar.training.body_gan import SIZE, Refiner, Shipped, export
+
+    torch.manual_seed(5)
+    net = Refiner()
+    # An untrained outlet is nearly silent: parity of noughts would say nothing.
+    torch.nn.init.normal_(net.outlet.weight, 0, 0.2)
+    shipped = Shipped(net).eval()
+    path = tmp_path / "hand_refiner.onnx"
+    export(shipped, path, {}, "test")
+    crop = torch.rand(2, 4, SIZE, SIZE, generator=torch.Generator().manual_seed(6))
+    wanted = shipped(crop).detach().numpy()
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    got = session.run(None, {"crop": crop.numpy()})[0]
+    assert np.abs(wanted).max() > 0.02
+    assert np.abs(got - wanted).max() <= 1e-3
