@@ -4,7 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
 def test_the_hand_refiner_is_the_same_in_onnx_and_torch(tmp_path):

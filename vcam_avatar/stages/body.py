@@ -387,7 +387,7 @@ def _shares(p: PreparedBody, points: FloatArray) -> dict[str, float]:
         out[name] = 0.0
         if arm.own is not None:
             now = _arm_points(arm, points)
-            out[name] = arm.own.follow(arm.own.wanted(now, now[0] - arm.own.rest[0]))
+            out[name] = arm.own.follow(arm.own.distance(now, now[0] - arm.own.rest[0]))
     return out
 
 

@@ -19,8 +19,9 @@ _UPPER_FREE, _FORE_FREE, _HAND_FREE = 0.30, 0.28, 0.30
 their places before the picture's arm no longer serves."""
 _TURN_FREE_RAD = 0.55
 """The same for the turn of a bone that is long enough to show one."""
-_FADE_FROM = 0.7
-"""Share of that at which it begins to fade."""
+_COMES, _GOES = 0.6, 0.85
+"""Shares of that at which the picture's arm comes back and leaves; between them it stays as it is: half an
+arm over another looks like two."""
 _STEP = 0.34
 """Greatest change of opacity from frame to frame."""
 
@@ -47,6 +48,10 @@ def own_arms(layers: Layers, picture_bgra: ByteArray, joints: dict[str, FloatArr
     alpha = core[..., 3:] / 255
     difference = np.abs(core[..., :3] * alpha + behind * (1 - alpha) - shown).max(-1)
     different = (difference > _DIFFERENT) & ((picture_bgra[..., 3] > 40) | (difference > 4 * _DIFFERENT))
+    # A completed room differs from the real one too: only what lies beside the person can be an arm.
+    size = float(np.hypot(*(joints["left"][0] - joints["right"][0])))
+    beside = grow(picture_bgra[..., 3] > 40, 0.012 * size)
+    different &= beside
     xs, ys = np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5
     grid = np.stack(np.meshgrid(xs, ys), -1)
     unit = float(np.hypot(*(joints["left"][0] - joints["right"][0])))
@@ -61,7 +66,7 @@ def own_arms(layers: Layers, picture_bgra: ByteArray, joints: dict[str, FloatArr
             continue
         # What differs clearly is shown even where the rough outline of the person leaves it out.
         clear = blur(_solid(np.asarray(mine & (difference > 4 * _DIFFERENT)), unit), 1.5)
-        soft = blur(grow(mask, 3), 1.5) * np.maximum(picture_bgra[..., 3] / np.float32(255), clear)
+        soft = blur(grow(mask, 3), 1.5) * np.maximum(picture_bgra[..., 3] / np.float32(255), clear * beside)
         own = picture_bgra.copy()
         own[..., 3] = np.clip(np.rint(soft * 255), 0, 255)
         out[side] = own
@@ -106,11 +111,13 @@ class OwnArm:
     unit: float
     palm_px: float
     hand_seen: bool
+    shown: bool = field(default=False)
+    """Whether it is to be seen."""
     share: float = field(default=-1.0)
     """Opacity in the last frame; negative: none yet."""
 
-    def wanted(self, now: FloatArray, shoulder_shift: FloatArray) -> float:
-        """Opacity for joints at ``now``, ``(24, 2)``: 1 near the picture's own pose, 0 away from it."""
+    def distance(self, now: FloatArray, shoulder_shift: FloatArray) -> float:
+        """How far joints at ``now``, ``(24, 2)``, are from the picture's own pose; 1: another pose."""
         rest = self.rest + shoulder_shift
         far = max(
             float(np.hypot(*(now[1] - rest[1]))) / self.unit / _UPPER_FREE,
@@ -129,10 +136,15 @@ class OwnArm:
             left = now[3:] - (self.rest[3:] @ matrix[:, :2].T + matrix[:, 2])
             turned = abs(float(np.arctan2(matrix[1, 0], matrix[0, 0]))) / 0.6
             far = max(far, float(np.hypot(*left.T).mean()) / self.palm_px / (0.5 * _HAND_FREE), turned)
-        return 1 - float(smooth(far, _FADE_FROM, 1.0))
+        return far
 
-    def follow(self, wanted: float) -> float:
-        """Opacity of this frame: what is wanted, in steps that do not pop."""
+    def follow(self, far: float) -> float:
+        """Opacity of this frame at that distance: all or nothing, with a short fade that does not pop."""
+        if self.share < 0:
+            self.shown = far < _GOES
+        elif self.shown != (far < (_GOES if self.shown else _COMES)):
+            self.shown = not self.shown
+        wanted = float(self.shown)
         self.share = (
             wanted if self.share < 0 else self.share + float(np.clip(wanted - self.share, -_STEP, _STEP))
         )
