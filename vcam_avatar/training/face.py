@@ -298,7 +298,9 @@ def train(
 def main(argv: list[str] | None = None) -> int:
     """Command line of the trainer; exports nothing, see ``training.face_export``."""
     parser = argparse.ArgumentParser(prog="vcam-avatar train face", description=__doc__)
-    parser.add_argument("--faces", type=Path, required=True, help="folder of face shards made by the factory")
+    parser.add_argument(
+        "--faces", type=Path, nargs="+", required=True, help="folders of face shards made by the factory"
+    )
     parser.add_argument("--work", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--minutes", type=float, default=40.0, help="how long to train")
     parser.add_argument("--learning-rate", type=float, default=1e-3)

@@ -30,6 +30,8 @@ _DETECTOR_OFFSET = np.array([
 ], np.float32)  # fmt: skip
 """Where the face detector of ``avatars`` puts eye and lip landmarks 36..67, seen from the factory's: median
 of 72 pictures, in crop sides, the two halves of the face averaged."""
+_Place = tuple[ShardFolder, str]
+"""Where a sample lies: folder and key."""
 HELD_OUT_EVERY = 20
 """One in so many people is never trained on, by sample number."""
 
@@ -39,8 +41,10 @@ def is_held_out(key: str) -> bool:
     return int(key) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
 
 
-def load_faces(folder: Path, limit: int) -> tuple[FaceSet, FaceSet]:
-    """Read up to ``limit`` people.
+def load_faces(folders: list[Path], limit: int) -> tuple[FaceSet, FaceSet]:
+    """Read up to ``limit`` people, of every folder the same share as far as it has them.
+
+    Only finished shards count, so a folder may still be growing.
 
     Returns:
         Those to train on, and those never trained on.
@@ -48,27 +52,33 @@ def load_faces(folder: Path, limit: int) -> tuple[FaceSet, FaceSet]:
     Raises:
         MediaError: no samples, or samples of another size.
     """
-    shards = ShardFolder(folder)
-    keys = shards.keys[:limit]
-    held_out = [key for key in keys if is_held_out(key)]
-    train = [key for key in keys if not is_held_out(key)]
-    return _unpack(shards, train), _unpack(shards, held_out)
+    train: list[_Place] = []
+    held_out: list[_Place] = []
+    left = limit
+    opened = sorted((ShardFolder(folder) for folder in folders), key=len)
+    for n, shards in enumerate(opened):
+        keys = shards.keys[: left // (len(opened) - n)]
+        left -= len(keys)
+        train += [(shards, key) for key in keys if not is_held_out(key)]
+        held_out += [(shards, key) for key in keys if is_held_out(key)]
+    return _unpack(train), _unpack(held_out)
 
 
 def load_held_out(folder: Path, limit: int) -> FaceSet:
     """Read up to ``limit`` of the people never trained on."""
     shards = ShardFolder(folder)
-    return _unpack(shards, [key for key in shards.keys if is_held_out(key)][:limit])
+    return _unpack([(shards, key) for key in shards.keys if is_held_out(key)][:limit])
 
 
-def _unpack(shards: ShardFolder, keys: list[str]) -> FaceSet:
-    if not keys:
-        raise MediaError(f"too few faces in {shards.folder}: make more")
+def _unpack(places: list[_Place]) -> FaceSet:
+    if not places:
+        raise MediaError("too few faces: make more")
     if CROP_PX != face_picture.CROP_PX:
         raise MediaError(f"faces are {CROP_PX} px, the network sees {face_picture.CROP_PX} px")
-    first = _sample_arrays(shards.read(keys[0]))
-    arrays = {name: np.zeros((len(keys), *value.shape), value.dtype) for name, value in first.items()}
-    for row, key in enumerate(keys):
+    shards, key = places[0]
+    first = _sample_arrays(shards.read(key))
+    arrays = {name: np.zeros((len(places), *value.shape), value.dtype) for name, value in first.items()}
+    for row, (shards, key) in enumerate(places):
         for name, value in _sample_arrays(shards.read(key)).items():
             arrays[name][row] = value
     return FaceSet(**arrays, margin_px=(SIZE_PX - CROP_PX) // 2)
