@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from vcam_avatar.avatars.format import Avatar
-from vcam_avatar.avatars.layers import ArmLayers, HandStyle, Layers, Strip
+from vcam_avatar.avatars.layers import ArmLayers, HandStyle, Layers
 from vcam_avatar.avatars.layers_build import avatar_layers
 from vcam_avatar.inference import Network, load_network
 from vcam_avatar.media import Body, ByteArray, FloatArray, Size, face_crop_matrix
@@ -18,15 +18,14 @@ from vcam_avatar.stages.body_own import OwnArm, own_arms, prepare_own_arm
 from vcam_avatar.stages.body_paint import HandPainter, Painted, Ramp, make_ramp, over
 from vcam_avatar.stages.body_refine import DrawnHand, HandRefiner
 from vcam_avatar.stages.body_shadow import TorsoShadow
+from vcam_avatar.stages.body_texture import frame_strip, frame_texture, radius_of
 from vcam_avatar.stages.hands import HandMesh, bone_matrices, forearm_matrix, load_hand_mesh
 from vcam_avatar.stages.pose_layout import ARMS
 from vcam_avatar.stages.pose_retarget import Gains, Retargeter
-from vcam_avatar.stages.raster import premultiply
 
 LIFT_MODEL, REFINER_MODEL = "hand_lift", "hand_refiner"
 _MARGIN = 0.12
 """What is kept of the person beyond the frame, in frame heights: leaning brings it into view."""
-_STRIP_ROWS, _BLUR_ROWS = 128, 8
 _FOREARM_PALMS = 2.25
 """Length of the mesh's forearm in palm lengths."""
 _FOREARM_RADIUS = 0.36
@@ -166,7 +165,7 @@ class BodyGenerator:
         to_frame = view.astype(np.float32).copy()
         to_frame[:, :2] = np.eye(2) * scale
         margin = round(_MARGIN * size.height_px)
-        texture, origin = _frame_texture(layers.core_bgra, to_frame, size, margin)
+        texture, origin = frame_texture(layers.core_bgra, to_frame, size, margin)
         crop = face_crop_matrix(face).astype(np.float64)
         crop = np.concatenate(
             [view[:, :2] @ crop[:, :2], (view[:, :2] @ crop[:, 2] + view[:, 2])[:, None]], 1
@@ -219,7 +218,7 @@ class BodyGenerator:
         for name, _ in _SIDES:
             arm = layers.arm(name)
             if name in found and arm is not None:
-                texture, origin = _frame_texture(found[name], to_frame, size, round(_MARGIN * size.height_px))
+                texture, origin = frame_texture(found[name], to_frame, size, round(_MARGIN * size.height_px))
                 out[name] = prepare_own_arm(
                     texture, origin, joints[name], unit, arm.hand.palm_px * scale, bool(seen[name])
                 )
@@ -236,9 +235,9 @@ class BodyGenerator:
     ) -> _Arm:
         style = arm.hand
         palm = style.palm_px * scale
-        radius = _radius_of(arm.upper) * scale
+        radius = radius_of(arm.upper) * scale
         return _Arm(
-            name, joints, _frame_strip(arm.upper, scale), _frame_strip(arm.fore, scale), style, palm,
+            name, joints, frame_strip(arm.upper, scale), frame_strip(arm.fore, scale), style, palm,
             float(np.clip(radius / (_FOREARM_RADIUS * palm), 0.75, 1.25)),
             make_ramp(style.skin_bgr, style.shadow_bgr, style.light, style.detail, style.toon),
             round(style.outline_px * scale), _tint(style),
@@ -469,75 +468,3 @@ def _reaches(placed: ArmInSpace, arm: _Arm, grid: FloatArray, painted: Painted |
 def _to_frame(view: FloatArray, points: FloatArray) -> FloatArray:
     out: FloatArray = (points[:, :2] @ view[:, :2].T + view[:, 2]).astype(np.float32)
     return out
-
-
-def _radius_of(strip: Strip) -> float:
-    """Half the width of a strip's silhouette near the lower joint."""
-    count = len(strip.image_bgra)
-    row = int(np.clip((0.97 - strip.start) / (strip.end - strip.start), 0, 0.99) * count)
-    covered = float((strip.image_bgra[row, :, 3] > 127).mean())
-    return covered * strip.half_width_px
-
-
-def _frame_strip(strip: Strip, scale: float) -> FrameStrip:
-    image = premultiply(strip.image_bgra)
-    if image.shape[0] > 2:
-        image = _at_scale(image, scale)
-    return FrameStrip(
-        np.ascontiguousarray(image),
-        strip.start,
-        strip.end,
-        strip.half_width_px * scale,
-        strip.length_px * scale,
-    )
-
-
-def _at_scale(image: ByteArray, scale: float) -> ByteArray:
-    """``image`` (premultiplied) at ``scale``, with ``OVERSAMPLE`` texels per pixel of that scale.
-
-    Bilinear sampling of a texture at the frame's own resolution blurs; of a finer one it hardly does.
-    """
-    height, width = image.shape[:2]
-    if scale < 1:
-        small = (max(2, round(width * scale)), max(2, round(height * scale)))
-        image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
-    size = (max(2, round(width * scale * OVERSAMPLE)), max(2, round(height * scale * OVERSAMPLE)))
-    out = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LANCZOS4), np.uint8)
-    # What bilinear sampling still takes away at places between texels, given in advance. In strips of rows,
-    # since whole textures as floats would be the most memory ever needed.
-    above = out[:0]
-    for top in range(0, len(out), _STRIP_ROWS):
-        rows = np.concatenate([above, out[top : top + _STRIP_ROWS + _BLUR_ROWS]]).astype(np.float32)
-        rows += 0.1 * (rows - cv2.GaussianBlur(rows, (0, 0), 1.2))
-        first = len(above)
-        above = out[max(0, top + _STRIP_ROWS - _BLUR_ROWS) : top + _STRIP_ROWS].copy()
-        out[top : top + _STRIP_ROWS] = np.clip(rows[first : first + _STRIP_ROWS], 0, 255)
-    # Such interpolation may leave colour above alpha.
-    np.minimum(out[..., :3], out[..., 3:], out=out[..., :3])
-    return out
-
-
-def _frame_texture(
-    image: ByteArray, to_frame: FloatArray, size: Size, margin: int
-) -> tuple[ByteArray, tuple[float, float]]:
-    """The core as a texture, cut to frame and margin, premultiplied; and its corner's place in the frame."""
-    scale = float(to_frame[0, 0])
-    picture = premultiply(image)
-    if picture[-1, :, 3].max() > 128:
-        # The person goes on below the picture: leaning must not show where it ends.
-        below = min(picture.shape[0] - 1, round(1.5 * margin / scale))
-        picture = np.concatenate([picture, np.repeat(picture[-1:], below, 0)])
-    # Cut in picture pixels first: large pictures shown small parts of are common.
-    x, y = float(to_frame[0, 2]), float(to_frame[1, 2])
-    left, top = max(0, int((-x - margin) / scale)), max(0, int((-y - margin) / scale))
-    right = min(picture.shape[1], int(np.ceil((size.width_px + margin - x) / scale)))
-    bottom = min(picture.shape[0], int(np.ceil((size.height_px + margin - y) / scale)))
-    # Nothing but the person: textures of whole frames fill the memory.
-    shown = picture[top:bottom, left:right, 3] > 0
-    rows, columns = np.nonzero(shown.any(1))[0], np.nonzero(shown.any(0))[0]
-    if len(rows) and len(columns):
-        bottom, right = min(bottom, top + int(rows[-1]) + 3), min(right, left + int(columns[-1]) + 3)
-        top, left = max(top, top + int(rows[0]) - 2), max(left, left + int(columns[0]) - 2)
-    right, bottom = max(right, left + 2), max(bottom, top + 2)
-    part = _at_scale(np.ascontiguousarray(picture[top:bottom, left:right]), scale)
-    return np.ascontiguousarray(part), (x + left * scale, y + top * scale)
