@@ -196,7 +196,7 @@ def main(argv: list[str] | None = None) -> int:
         paths += [photos[index] for index in chosen]
     outcomes = []
     for path in [*paths, *options.more]:
-        outcomes.append(create(path, options.out / "data"))
+        outcomes.append(create(path, options.out.resolve() / "data"))
         print(f"{outcomes[-1].picture} {outcomes[-1].seconds} s", file=sys.stderr)
     (options.out / "results.json").write_text(json.dumps([asdict(o) for o in outcomes], indent=1), "utf-8")
     print(table(outcomes))
