@@ -21,6 +21,7 @@ from vcam_avatar.media import (
     face_crop_matrix,
 )
 from vcam_avatar.stages.face_eyes import EYE_ACTIONS, Eye, draw_eyes, make_eyes
+from vcam_avatar.stages.face_maps import settle
 from vcam_avatar.stages.face_mouth import MouthInterior, make_interior
 from vcam_avatar.stages.face_picture import (
     CROP_PX,
@@ -146,6 +147,7 @@ class NeuralFaceGenerator:
         self._feather = crop_feather(MAP_PX)
         self._window_weight = window_weight()
         self._window = np.array(MOUTH_WINDOW, np.float64)
+        self._doubt = np.full((MAP_PX, MAP_PX), _PAINT_DOUBT, np.float32)
 
     def reset(self, seed: int) -> None:
         """Forget what was heard."""
@@ -208,7 +210,7 @@ class NeuralFaceGenerator:
         closing = np.zeros(len(FACE_ACTIONS), np.float32)
         if open_mouth:
             closing[:] = _SHUT * min(1.0, gap / _WIDE_GAP)
-        whole, mouth = self._maps(found, rest)
+        whole, mouth = (_for_painting(maps) for maps in self._decoded(found, rest))
         source = np.ascontiguousarray(cut_crop(picture_bgr, matrix, side))
         window: FloatArray = self._feather
         if inside is not None:
@@ -246,12 +248,7 @@ class NeuralFaceGenerator:
             patch[..., :3] = prepared.source_bgr
             draw_eyes(prepared.eyes, patch, expression)
             return FacePatch(patch)
-        whole, mouth = self._maps(prepared.code, wanted)
-        self._take_off_rest(prepared, whole, mouth)
-        # Skin is better stretched than painted where the networks are not quite sure; an open mouth's inside
-        # must not stay, so between the lips of the picture they are believed.
-        mouth[..., 2] -= _PAINT_DOUBT * prepared.skin
-        whole[..., 2] -= _PAINT_DOUBT
+        whole, mouth = self._maps(prepared, wanted)
         alpha = seen_where_moved(whole, mouth, self._window_weight, side) * prepared.window
         if not prepared.mouth_shown:
             alpha[round(_EYES_ABOVE * MAP_PX) :] = 0
@@ -271,8 +268,7 @@ class NeuralFaceGenerator:
 
     def mouth_paint(self, prepared: PreparedFace, expression: Expression) -> FloatArray:
         """Share of paint in the mouth's window, float32 ``(80, 80)``: the drawn inside of the mouth."""
-        whole, mouth = self._maps(prepared.code, self._wanted(prepared, expression))
-        self._take_off_rest(prepared, whole, mouth)
+        _, mouth = self._maps(prepared, self._wanted(prepared, expression))
         return _share(mouth[..., 6])
 
     def _wanted(self, prepared: PreparedFace, expression: Expression) -> Expression:
@@ -294,21 +290,23 @@ class NeuralFaceGenerator:
             wanted[_JAW] = jaw
         return np.asarray(wanted, np.float32)
 
-    def _maps(
+    def _decoded(
         self, code: dict[str, NDArray[np.float32]], expression: Expression
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         found = self._decoder.run({**code, "expression": expression[None]})
-        return _for_painting(found["whole"]), _for_painting(found["mouth"])
+        return found["whole"], found["mouth"]
 
-    def _take_off_rest(self, prepared: PreparedFace, whole: FloatArray, mouth: FloatArray) -> None:
-        """Make rest mean no change: in the whole picture, or above the mouth when that must be closed."""
+    def _maps(self, prepared: PreparedFace, expression: Expression) -> tuple[FloatArray, FloatArray]:
+        """Maps in which rest means no change: everywhere, or above the mouth when that must be closed."""
+        whole, mouth = self._decoded(prepared.code, expression)
         rows = round(_EYES_ABOVE * MAP_PX) if prepared.open_mouth else MAP_PX
-        whole[:rows, :, :2] -= prepared.rest_whole[:rows, :, :2]
-        whole[:rows, :, 2] = _less(whole[:rows, :, 2], prepared.rest_whole[:rows, :, 2])
-        if not prepared.open_mouth:
-            mouth[..., :2] -= prepared.rest_mouth[..., :2]
-            for channel in (2, 6):
-                mouth[..., channel] = _less(mouth[..., channel], prepared.rest_mouth[..., channel])
+        near_rows = 0 if prepared.open_mouth else MAP_PX
+        # Skin is better stretched than painted where the networks are not quite sure; an open mouth's inside
+        # must not stay, so between the lips of the picture they are believed.
+        return (
+            settle(whole, prepared.rest_whole, rows, self._doubt),
+            settle(mouth, prepared.rest_mouth, near_rows, _PAINT_DOUBT * prepared.skin),
+        )
 
 
 def lip_gap(landmarks: FloatArray) -> float:
@@ -327,11 +325,3 @@ def _for_painting(maps: NDArray[np.float32]) -> FloatArray:
 
 def _share(logit: FloatArray) -> FloatArray:
     return np.asarray(1 / (1 + np.exp(-logit)), np.float32)
-
-
-def _less(logit: FloatArray, rest: FloatArray) -> FloatArray:
-    """Logit of the paint that rest does not have: ``p (1 - rest)``."""
-    paint = _share(logit) * (1 - _share(rest))
-    paint = np.clip(paint, 1e-4, 1 - 1e-4)
-    result: FloatArray = np.log(paint / (1 - paint)).astype(np.float32)
-    return result

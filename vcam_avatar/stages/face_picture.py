@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.stages.face_maps import still
 from vcam_avatar.stages.kernels import njit
 
 CROP_PX = 160
@@ -245,11 +246,8 @@ def seen_where_moved(whole: FloatArray, mouth: FloatArray, weight: FloatArray, s
     Returns:
         float32 ``(M, M)`` in 0..1: 0 where neither flow nor paint changes anything.
     """
-    for maps in (whole, mouth):
-        moved = np.hypot(maps[..., 0], maps[..., 1]) * side_px
-        maps[..., :2] *= _step(moved, 0.05, 0.4)[..., None]
-    changed = np.maximum(np.hypot(whole[..., 0], whole[..., 1]) * side_px, 8 * _paint(whole[..., 2]))
-    near = np.maximum(np.hypot(mouth[..., 0], mouth[..., 1]) * side_px, 8 * _paint(mouth[..., 2])) * weight
+    changed = still(whole, side_px)
+    near = still(mouth, side_px) * weight
     left, top, right, bottom = (round(edge * MAP_PX) for edge in MOUTH_WINDOW)
     smaller = cv2.resize(near, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
     changed[top:bottom, left:right] = np.maximum(changed[top:bottom, left:right], smaller)
@@ -261,9 +259,3 @@ def _step(values: FloatArray, low: float, high: float) -> FloatArray:
     t = np.clip((values - low) / (high - low), 0, 1)
     smooth: FloatArray = (t * t * (3 - 2 * t)).astype(np.float32)
     return smooth
-
-
-def _paint(logit: FloatArray) -> FloatArray:
-    """Share of paint, nothing below 5 %."""
-    share = 1 / (1 + np.exp(-logit))
-    return np.asarray(np.where(share > 0.05, share, 0), np.float32)
