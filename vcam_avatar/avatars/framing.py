@@ -60,7 +60,9 @@ def view_matrix(
             keypoints, settings.framing, frame, picture, cut_below, head_top_px, own_background
         )
     # The user's own scale and position come last.
-    anchor = np.array([frame[0] / 2, frame[1] if cut_below else frame[1] / 2])
+    # Larger: the head stays in view. Smaller: a cut edge stays at the frame's.
+    height = _HEADROOM if settings.scale > 1 else 1.0 if cut_below else 0.5
+    anchor = np.array([frame[0] / 2, height * frame[1]])
     shift = anchor + (shift - anchor) * settings.scale
     scale *= settings.scale
     sign = -1.0 if settings.mirror else 1.0

@@ -87,7 +87,7 @@ class AvatarSettings(_Strict):
     """How much of the person fills the frame; ``whole``: the picture as it is."""
     mirror: bool = False
     scale: float = Field(default=1.0, ge=0.25, le=4.0)
-    """Enlargement on top of ``framing``, about the frame's centre."""
+    """Enlargement on top of ``framing``; the head stays in view."""
     position: tuple[float, float] = (0.0, 0.0)
     """Shift right and down on top of ``framing``, in frame heights, -2 to 2."""
     background: BackgroundSettings = BackgroundSettings()
