@@ -5,7 +5,9 @@ and jaw, in the light of the avatar's own face. The networks say how far the lip
 between them is this, mixed with their own soft picture of it, which knows the style.
 """
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +34,8 @@ _DARK = np.array([22, 17, 42], np.float32)
 _SKIN_LEVEL = 165.0
 _SOFT_SHARE = 0.45
 """How much of the inside is the networks': style and place are theirs, edges and hairlines the drawing's."""
+_SHUT_SHARE = 0.02
+"""Openness of the lips below which nothing of the inside is painted."""
 _OVERSAMPLE = 3
 
 _JAW, _TONGUE_OUT = FACE_ACTIONS.index("jawOpen"), FACE_ACTIONS.index("tongueOut")
@@ -67,25 +71,34 @@ class MouthInterior:
             soft_bgr: float32 ``(M, M, 3)`` 0..255: what the networks see there.
 
         Returns:
-            uint8 ``(W, W, 3)`` BGR.
+            uint8 ``(W, W, 3)`` BGR, black where the lips are shut.
         """
         side = self.side_px
+        result = np.zeros((side, side, 3), np.uint8)
+        box = _open_box(paint, side)
+        if box is None:
+            return result
         crop_px = 2 * side  # the window is half the crop
         down = np.array([-self.across[1], self.across[0]])
         jaw = down * float(expression[_JAW]) * _JAW_DROP
         jaw = jaw + self.across * 0.03 * float(expression[_JAW_LEFT] - expression[_JAW_RIGHT])
         out = float(np.clip(expression[_TONGUE_OUT] / 0.5, 0, 1))
         tongue = jaw * (1 - 0.45 * out) - down * 3.0 * _MM * out
-        picture = np.empty((side, side, 3), np.float32)
+        rows, columns = box
+        top, left = rows.start, columns.start
+        shape = (columns.stop - left, rows.stop - top)
+        picture = np.empty((shape[1], shape[0], 3), np.float32)
         picture[:] = self.dark
         layers = [(self.tongue, tongue), (self.lower, jaw), (self.upper, np.zeros(2))]
         if out > 0.35:  # between the teeth: in front of the lower ones
             layers = [layers[1], layers[2], layers[0]] if out > 0.9 else [layers[1], layers[0], layers[2]]
         for layer, shift in layers:
             if shift.any():
-                move = np.array([[1, 0, shift[0] * crop_px], [0, 1, shift[1] * crop_px]], np.float32)
-                moved = cv2.warpAffine(layer, move, (side, side), flags=cv2.INTER_LINEAR)
-                layer = np.asarray(moved, np.float32)
+                across, below = shift * crop_px - (left, top)
+                move = np.array([[1, 0, across], [0, 1, below]], np.float32)
+                layer = np.asarray(cv2.warpAffine(layer, move, shape, flags=cv2.INTER_LINEAR), np.float32)
+            else:
+                layer = layer[box]
             picture *= 1 - layer[..., 3:]
             picture += layer[..., :3]
         cells = len(paint)
@@ -94,9 +107,25 @@ class MouthInterior:
         # Lips throw their shadow down: the upper edge is darker than the lower one.
         light = np.minimum(light, np.roll(cv2.blur(paint, (reach, 3)), max(1, reach // 5), 0))
         shade = cv2.resize(np.clip((light - 0.25) / 0.6, 0, 1), (side, side), interpolation=cv2.INTER_LINEAR)
-        picture *= ((1 - _SOFT_SHARE) * (0.42 + 0.58 * shade))[..., None]
-        picture += _SOFT_SHARE * cv2.resize(soft_bgr, (side, side), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(np.clip(picture + 0.5, 0, 255), np.uint8)
+        picture *= ((1 - _SOFT_SHARE) * (0.42 + 0.58 * shade[box]))[..., None]
+        picture += _SOFT_SHARE * cv2.resize(soft_bgr, (side, side), interpolation=cv2.INTER_LINEAR)[box]
+        result[box] = np.clip(picture + 0.5, 0, 255)
+        return result
+
+
+def _open_box(paint: FloatArray, side_px: int) -> tuple[slice, slice] | None:
+    """Rows and columns of a window of ``side_px`` that the lips leave open, with a little around them."""
+    seen = paint > _SHUT_SHARE
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    if not len(rows):
+        return None
+    scale = side_px / len(paint)
+
+    def span(found: Any) -> slice:
+        start, stop = (int(found[0]) - 1) * scale, (int(found[-1]) + 2) * scale
+        return slice(max(0, math.floor(start)), min(side_px, math.ceil(stop)))
+
+    return span(rows), span(columns)
 
 
 def make_interior(source_bgr: ByteArray, landmarks: FloatArray) -> MouthInterior:
