@@ -15,6 +15,7 @@ from vcam_avatar.cli._studio import make_loop
 from vcam_avatar.config import Config
 from vcam_avatar.daemon.parts import Parts
 from vcam_avatar.daemon.shelf import Shelf
+from vcam_avatar.daemon.usage import give_memory_back
 from vcam_avatar.devices.audio_file import FileAudioSource
 from vcam_avatar.devices.memory import MemorySink, PreviewSink
 from vcam_avatar.devices.paced import PacedSource
@@ -199,7 +200,10 @@ def _make_shelf(loop: FrameLoop, settings: _Settings) -> Shelf[PreparedAvatar]:
         return found if shown.name in found else [shown.name, *found]
 
     def prepare(name: str) -> PreparedAvatar:
-        return build.prepare_avatar(loop.stages, load_avatar(find_avatar(name)), settings.config)
+        try:
+            return build.prepare_avatar(loop.stages, load_avatar(find_avatar(name)), settings.config)
+        finally:
+            give_memory_back()
 
     return Shelf(names, prepare)
 

@@ -38,6 +38,18 @@ def peak_memory_mb() -> float | None:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1)
 
 
+def give_memory_back() -> None:
+    """Return freed memory to the system: after work that needed much for a moment, such as preparing an
+    avatar. Only glibc keeps it otherwise, and only there this does anything."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def _from_proc(key: str) -> float | None:
     try:
         with open("/proc/self/status", encoding="utf-8") as status:

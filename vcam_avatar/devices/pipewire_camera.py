@@ -23,6 +23,7 @@ BACKEND = "pipewire"
 NODE_NAME = "avatar-cam"
 _END_S = 1.0
 _STUCK_S = 1.0
+_PIPE_BYTES = 1 << 20
 _REMEDY = "sudo apt install gstreamer1.0-tools gstreamer1.0-pipewire gstreamer1.0-plugins-base"
 
 
@@ -64,6 +65,11 @@ class PipeWireCamera:
             raise RuntimeError(self._complaint())
         assert self._child.stdin is not None
         os.set_blocking(self._child.stdin.fileno(), False)
+        with contextlib.suppress(OSError):
+            import fcntl  # not on every system
+
+            # A frame in one or two pieces instead of twenty.
+            fcntl.fcntl(self._child.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         # Whatever the child says later must not fill the pipe and stop it.
         threading.Thread(target=self._drain, name="pipewire-log", daemon=True).start()
 

@@ -9,7 +9,7 @@ import soxr
 
 from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
 
-_PHASES = 512
+_PHASES = 64
 _TRANSITION_HZ = 1000.0
 """Width of the low-delay filter's edge: 7.5 kHz passes, 8.5 kHz is gone."""
 _KAISER_BETA = 7.0
@@ -41,6 +41,7 @@ class LowDelayResampler:
         self._rate_hz = rate_hz
         self._table = _filter_table(rate_hz)
         self._taps = self._table.shape[1]
+        self._offsets = np.arange(self._taps)
         self._input = np.zeros(self._taps, np.float32)
         self._step = Fraction(rate_hz, SAMPLE_RATE_HZ)
         self._position = Fraction(0)
@@ -70,9 +71,11 @@ class LowDelayResampler:
         first = ticks // unit
         phase = (ticks % unit) / unit * _PHASES
         low = phase.astype(np.int64)
-        part = (phase - low).astype(np.float32)[:, None]
-        weights = self._table[low] * (1 - part) + self._table[low + 1] * part
-        out = np.einsum("kt,kt->k", samples[first[:, None] + np.arange(self._taps)], weights)
+        part = (phase - low).astype(np.float32)
+        windows = samples[first[:, None] + self._offsets]
+        # Between two entries of the table; rows are gathered once each, never blended as a whole.
+        out = np.einsum("kt,kt->k", windows, self._table[low]) * (1 - part)
+        out += np.einsum("kt,kt->k", windows, self._table[low + 1]) * part
         after = start + count * step
         used = min(math.floor(after), len(samples))
         self._position = after - used
