@@ -76,6 +76,61 @@ def mouth_of_the_first_avatar(lab):
     return (float(left / 640), float(top / 360), float(width / 640), float(height / 360))
 
 
+def processor_seconds(process):
+    """Processor time of all its threads so far, without its children."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cores(process, seconds):
+    before, start = processor_seconds(process), time.monotonic()
+    time.sleep(seconds)
+    return (processor_seconds(process) - before) / (time.monotonic() - start)
+
+
+@pytest.mark.skipif(not REAL, reason="the load of the shipped networks")
+def test_processor_load_in_silence_and_while_speaking(desktop, record_property):
+    """1280x720 at 25 fps, the default microphone, a PipeWire camera, every network."""
+    from vcam_avatar import resources
+
+    lab = desktop
+    config = lab.folder / "load.toml"
+    config.write_text('[camera]\nbackend = "pipewire"\n[obs]\nfollow = false\n')
+    voice = lab.folder / "voice.wav"
+    soundfile.write(voice, *soundfile.read(resources.asset_path("demo_voice.flac")))
+    service = lab.start("load", sys.executable, "-m", "vcam_avatar.cli.main", "run", "--config", str(config))
+    assert wait_for(lambda: (a := lab.ctl("status", check=False)) and a["state"] == "RUNNING", 40, 0.2)
+    # The neighbours on the shelf are made ready first.
+    wait_for(lambda: len(lab.ctl("status")["avatar_memory_mb"]) >= 4, 40, 0.5)
+    time.sleep(2)
+
+    def silent_and_speaking():
+        silent = cores(service, 10)
+        player = lab.play(voice)
+        time.sleep(1)
+        speaking = cores(service, 10)
+        player.terminate()
+        time.sleep(2)
+        return {"silent": round(silent, 3), "speaking": round(speaking, 3)}
+
+    load = timed(silent_and_speaking, lambda load: load["speaking"] <= 1.0)
+    status = lab.ctl("status")
+    threads = len(os.listdir(f"/proc/{service.pid}/task"))
+    service.terminate()
+    service.wait(5)
+    print(
+        f"\nload in cores: silent {load['silent']:.2f}, speaking {load['speaking']:.2f}; "
+        f"{status['memory_mb']:.0f} MB with {len(status['avatar_memory_mb'])} avatars ready, "
+        f"{threads} threads; {status['fps']} fps"
+    )
+    record_property("load", load)
+    assert load["speaking"] <= 1.0
+    assert threads < 40
+    assert status["fps"] == pytest.approx(FPS, abs=0.3)
+    if load["silent"] > 0.25:
+        pytest.xfail(f"{load['silent']} core in silence, devices included; the target is 0.25")
+
+
 @dataclass
 class Seen:
     """What the browser saw."""

@@ -99,7 +99,7 @@ def test_every_reader_sees_our_camera_in_the_right_size(lab):
     running(lab)
     fps, picture = see(frames=60)
     assert picture.shape == (360, 640, 3)
-    assert 5 < fps < 30  # rates are measured outside: there is one slow processor in here
+    assert 20 < fps < 30  # gaps are measured outside: there is one slow processor in here
     said = lab.run("v4l2-ctl", "-d", OURS, "--all")
     assert "Avatar Cam" in said
     assert "640/360" in said
@@ -300,4 +300,4 @@ def test_chromium_sees_it(lab):
     print("\n", {k: v for k, v in seen.items() if k != "gaps_ms"})
     assert seen["label"] == "Avatar Cam"
     assert (seen["width"], seen["height"]) == (640, 360)
-    assert seen["frames"] >= 10
+    assert seen["frames"] > 30

@@ -4,10 +4,20 @@
 # V4L2, ALSA and module loading, plus the v4l2loopback and snd-aloop modules for it. About 3 minutes
 # on two cores; a second call returns at once. Needs root for apt.
 # Result: OUTDIR/linux and OUTDIR/modules/<release>/, used by run.sh beside this file.
+# Where it cannot be built (no such packages, another processor) it says so in one line and returns 75.
 set -euo pipefail
 OUT=${1:-${UML_DIR:-/var/tmp/vcam-avatar-e2e/uml}}
 HERE=$(dirname "$(readlink -f "$0")")
 mkdir -p "$OUT"
+[ "$(uname -m)" = x86_64 ] || { echo "User-Mode Linux needs an x86-64 processor, this is $(uname -m)"; exit 75; }
+known() { apt-cache policy "$1" | grep -q "Candidate: [0-9]"; }
+known linux-source-6.1 || apt-get update -qq || true
+for package in linux-source-6.1 v4l2loopback-dkms; do
+    known $package || {
+        echo "apt knows no package $package (Debian 12 has it), so no kernel with a camera can be built"
+        exit 75
+    }
+done
 versions=$(apt-cache policy linux-source-6.1 v4l2loopback-dkms |
     awk '/^[a-z]/ {name = $1} /Candidate/ {print name $2}' | tr '\n' ' ')
 # The kernel carries the host's floating-point registers about in a buffer of fixed size, which hosts with
@@ -38,7 +48,10 @@ BUILD=$(mktemp -d /var/tmp/umlbuild.XXXXXX)
 trap 'rm -rf "$BUILD"' EXIT
 chmod 755 "$BUILD"
 cd "$BUILD"
-apt-get download linux-source-6.1 v4l2loopback-dkms >/dev/null 2>&1
+apt-get download linux-source-6.1 v4l2loopback-dkms >/dev/null 2>&1 || {
+    echo "the packages linux-source-6.1 and v4l2loopback-dkms cannot be fetched, so no kernel can be built"
+    exit 75
+}
 for deb in *.deb; do dpkg -x "$deb" x; done
 tar -xf x/usr/src/linux-source-6.1.tar.xz --exclude='*/Documentation/*' --exclude='*/tools/testing/*'
 KERNEL=$BUILD/linux-source-6.1
