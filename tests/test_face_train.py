@@ -121,3 +121,13 @@ def test_mouth_classes_cover_nine_states() -> None:
     actions[1, JAW] = 1
     actions[2, FACE_ACTIONS.index("mouthPucker")] = 1
     assert mouth_class(actions).tolist() == [1, 7, 2]
+
+
+def test_a_critic_gains_nothing_by_calling_everything_false() -> None:
+    import torch
+
+    from vcam_avatar.training.face_losses import hinge_critic_loss
+
+    same = [hinge_critic_loss(*(torch.full((4, 1), level) for _ in range(3))) for level in (-1.0, 0.0, 1.0)]
+    assert max(same) - min(same) < 1e-5
+    assert hinge_critic_loss(torch.ones(4), -torch.ones(4), -torch.ones(4)) < 1e-6

@@ -128,11 +128,7 @@ class FaceTrainer:
                 true_score, _ = self.critic(real, batch.actions)
                 false_score, _ = self.critic(near.detach(), batch.actions)
                 wrong, _ = self.critic(real, batch.actions.roll(1, 0))
-            critic_loss = (
-                guess
-                + hinge_critic_loss(true_score.float(), false_score.float())
-                + 0.3 * F.relu(1 + wrong.float()).mean()
-            )
+            critic_loss = guess + hinge_critic_loss(true_score.float(), false_score.float(), wrong.float())
         self.critic_optimiser.zero_grad(set_to_none=True)
         critic_loss.backward()
         self.critic_optimiser.step()

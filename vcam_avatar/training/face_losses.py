@@ -130,9 +130,14 @@ def average_flow(flow: Tensor, sure: Tensor, change: Tensor, ridge: float = 3.0)
     return solved.permute(1, 2, 0).flatten(1)
 
 
-def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """What the critic minimises."""
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+def hinge_critic_loss(real: Tensor, fake: Tensor, wrong: Tensor, wrong_share: float = 0.23) -> Tensor:
+    """What the critic minimises: true pairs above 1, made and wrongly paired pictures below -1.
+
+    Both sides weigh the same: otherwise calling everything false is the best answer, and the critic never
+    leaves it.
+    """
+    false = (1 - wrong_share) * F.relu(1 + fake).mean() + wrong_share * F.relu(1 + wrong).mean()
+    return F.relu(1 - real).mean() + false
 
 
 def feature_matching(real: list[Tensor], fake: list[Tensor]) -> Tensor:
