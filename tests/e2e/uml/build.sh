@@ -10,7 +10,7 @@ OUT=${1:-${UML_DIR:-/var/tmp/vcam-avatar-e2e/uml}}
 HERE=$(dirname "$(readlink -f "$0")")
 mkdir -p "$OUT"
 [ "$(uname -m)" = x86_64 ] || { echo "User-Mode Linux needs an x86-64 processor, this is $(uname -m)"; exit 75; }
-known() { apt-cache policy "$1" | grep -q "Candidate: [0-9]"; }
+known() { [[ $(apt-cache policy "$1") == *"Candidate: "[0-9]* ]]; }
 known linux-source-6.1 || apt-get update -qq || true
 for package in linux-source-6.1 v4l2loopback-dkms; do
     known $package || {
