@@ -14,8 +14,6 @@ from vcam_avatar.stages.visemes import SHAPES, VISEME_ACTIONS, VISEME_OPENING, V
 STEP_MS = 10.0
 """The decoder runs once per feature row."""
 _SIL, _PP, _FF = (VISEMES.index(v) for v in ("sil", "PP", "FF"))
-_DIRECT = 0.7
-"""Share of the opening that the curve decides; the rest is what the visemes say."""
 _JAW_FULL = SHAPES["aa"]["jawOpen"]
 _JAW = FACE_ACTIONS.index("jawOpen")
 _PARTED = [i for n in ("mouthLowerDown", "mouthUpperUp", "tongueOut") for i in action_indices(n)]
@@ -33,6 +31,8 @@ _MOUTH = np.array([n.startswith(("jaw", "mouth", "tongue")) for n in FACE_ACTION
 class DecoderSettings:
     """Constants of the decoder; times in ms, levels in dB."""
 
+    direct: float = 0.85
+    """Share of the opening that the curve decides; the rest is what the visemes say."""
     open_ms: float = 8.0
     close_ms: float = 5.0
     """Time constants of the two one-sided poles each curve runs through."""
@@ -46,8 +46,8 @@ class DecoderSettings:
     closure_from: float = 0.15
     closure_full: float = 0.40
     """Posterior of p b m at which the lips begin to close and are closed."""
-    closure_fall: float = 0.25
-    """How much the closure may fade per step: a hold of about 40 ms."""
+    closure_fall: float = 0.33
+    """How much the closure may fade per step: a hold of about 30 ms."""
     dead_zone: float = 0.04
     """Openings below this are closed lips."""
     gate_open_db: float = 9.0
@@ -55,7 +55,7 @@ class DecoderSettings:
     """Above the noise floor by this much sound may open the lips; below by that much it may not."""
     gate_least_db: float = -75.0
     """Sound below this never opens the lips."""
-    gate_hold_ms: float = 60.0
+    gate_hold_ms: float = 90.0
     """How long the gate stays open after the last loud row."""
     floor_rise_db_s: float = 2.5
     """How fast the noise floor may rise."""
@@ -150,7 +150,7 @@ class MouthDecoder:
         speaking = self._speaking = min(surely, self._speaking + s.attack)
         self._closed = max(float(visemes[_PP]) + 0.3 * float(visemes[_FF]), self._closed - s.closure_fall)
         lips = _ramp(self._closed, s.closure_from, s.closure_full)
-        wanted = max(0.0, _DIRECT * float(curves[0]) + (1 - _DIRECT) * float(VISEME_OPENING @ visemes))
+        wanted = max(0.0, s.direct * float(curves[0]) + (1 - s.direct) * float(VISEME_OPENING @ visemes))
         wanted *= speaking * (1.0 - lips)
         self._first += (self._opening if wanted > self._first else self._closing) * (wanted - self._first)
         rate = self._opening if self._first > self.opening else self._closing

@@ -28,6 +28,8 @@ from vcam_avatar.training.speech import CURVES, Clip
 
 _SIL, _PP = VISEMES.index("sil"), VISEMES.index("PP")
 _PEAK_RATE = 3e-3
+_RARE = 0.2
+"""Power to which a viseme's rarity counts in the loss."""
 OPSET = 17
 
 
@@ -57,6 +59,7 @@ def losses(
     weight = torch.ones(len(CURVES))
     weight[0] = 4.0
     per_curve = error.square().sum((0, 1, 3)) / measured.sum((0, 1, 3)).clamp(min=1)
+    shape = _unlikeness(predicted[:, :, 0], curves[:, :, 0], trust)
     step = error[..., 5:] - error[..., :-5]
     both = measured[..., 5:] & measured[..., :-5]
     speed = torch.where(both, step, 0.0).square().sum() / both.sum().clamp(min=1)
@@ -65,7 +68,23 @@ def losses(
         "closure": 0.5 * closure,
         "curves": (weight * per_curve).sum(),
         "speed": 2 * speed,
+        "shape": 0.4 * shape,
     }
+
+
+def _unlikeness(predicted: Tensor, measured: Tensor, trust: Tensor) -> Tensor:
+    """Mean of 1 - r between openings ``(B, 3, T)`` over the examples whose measured opening moves."""
+    known = ~torch.isnan(measured)
+    count = known.sum(2, keepdim=True).clamp(min=1)
+
+    def centred(x: Tensor) -> Tensor:
+        return torch.where(known, x - torch.where(known, x, 0.0).sum(2, keepdim=True) / count, 0.0)
+
+    ours, real = centred(predicted), centred(torch.nan_to_num(measured))
+    energy = real.square().sum(2)
+    r = (ours * real).sum(2) / torch.sqrt((ours.square().sum(2) + 0.1) * (energy + 0.1))
+    weight = trust[:, None] * (energy > 0.5)
+    return ((1 - r) * weight).sum() / weight.sum().clamp(min=1)
 
 
 @torch.no_grad()
@@ -131,7 +150,7 @@ def train(
         net.load_state_dict(stored["raw"])
     average = _Average(net)
     counts = batches.viseme_counts()
-    class_weights = torch.tensor((counts.sum() / 15 / np.maximum(counts, 1)) ** 0.35, dtype=torch.float32)
+    class_weights = torch.tensor((counts.sum() / 15 / np.maximum(counts, 1)) ** _RARE, dtype=torch.float32)
     start, step, seen, told = time.monotonic(), 0, [], time.monotonic()
     net.train()
     while (gone := (time.monotonic() - start) / 60 / minutes) < 1:

@@ -167,24 +167,29 @@ class Batches:
         rng, heads = self.rng, len(LOOK_AHEAD_MS)
         name = self._names[rng.choice(len(self._names), p=self._shares)]
         e = self._by_source[name][rng.choice(len(self._weights[name]), p=self._weights[name])]
+        pace = float(np.exp(rng.uniform(-0.2, 0.2))) if rng.random() < 0.5 else 1.0
+        rows = int(np.ceil(ROWS * pace)) + 1
         n, k = len(e.mel), int(rng.integers(-50, max(1, len(e.mel) - 100)))
-        mel = np.zeros((ROWS, N_COEFFICIENTS), np.float32)
-        visemes = np.full((heads, ROWS), 0 if (e.visemes >= 0).any() else UNKNOWN, np.int64)
-        curves = np.full((heads, len(CURVES), ROWS), np.nan, np.float32)
-        a, b = max(0, k), min(n, k + ROWS)
+        mel = np.zeros((rows, N_COEFFICIENTS), np.float32)
+        visemes = np.full((heads, rows), 0 if (e.visemes >= 0).any() else UNKNOWN, np.int64)
+        curves = np.full((heads, len(CURVES), rows), np.nan, np.float32)
+        a, b = max(0, k), min(n, k + rows)
         mel[a - k : b - k] = e.mel[a:b]
         visemes[:, a - k : b - k] = e.visemes[:, a:b]
         curves[:, :, a - k : b - k] = e.curves[:, :, a:b]
-        if rng.random() < 0.7:
-            mel = _warp(mel, rng.uniform(0.82, 1.2))
+        mel, visemes, curves = _stretch(mel, visemes, curves, pace)
+        if rng.random() < 0.75:
+            mel = _warp(mel, rng.uniform(0.8, 1.22))
+        if rng.random() < 0.15:
+            mel = _linger(mel, rng.uniform(0.5, 0.9), rng.uniform(0.02, 0.2))
         tone = np.interp(np.arange(N_COEFFICIENTS), np.linspace(0, 39, 5), rng.normal(0, 0.4, 5))
         mel = mel * (10 ** (rng.uniform(-30, 10) / 10) * np.exp(tone)).astype(np.float32)
-        if rng.random() < 0.65:
+        if rng.random() < 0.6:
             if rng.random() < 0.5:
-                level = 10 ** (rng.uniform(-80, -42) / 10) * _WHITE
+                level = 10 ** (rng.uniform(-85, -45) / 10) * _WHITE
             else:
                 loud = np.quantile(mel.mean(1), 0.9)
-                level = loud * 10 ** (-rng.uniform(3, 30) / 10)
+                level = loud * 10 ** (-rng.uniform(3, 36) / 10)
             mel = mel + self._noise() * np.float32(level)
         return mel, visemes, curves, e.trust
 
@@ -207,3 +212,24 @@ def _warp(mel: FloatArray, factor: float) -> FloatArray:
     high = np.minimum(low + 1, N_COEFFICIENTS - 1)
     part = (at - low).astype(np.float32)
     return np.asarray(mel[:, low] * (1 - part) + mel[:, high] * part, np.float32)
+
+
+def _stretch(
+    mel: FloatArray, visemes: NDArray[np.int64], curves: FloatArray, factor: float
+) -> tuple[FloatArray, NDArray[np.int64], FloatArray]:
+    """``ROWS`` rows at another speaking rate: resampled in time, the pitch stays."""
+    at = np.arange(ROWS) * factor
+    low = at.astype(int)
+    part = (at - low).astype(np.float32)
+    mel = mel[low] * (1 - part)[:, None] + mel[low + 1] * part[:, None]
+    curves = curves[:, :, low] * (1 - part) + curves[:, :, low + 1] * part
+    return np.asarray(mel, np.float32), visemes[:, np.rint(at).astype(int)], np.asarray(curves, np.float32)
+
+
+def _linger(mel: FloatArray, decay: float, share: float) -> FloatArray:
+    """A room in which every band's energy dies away by ``decay`` a row."""
+    out, tail = mel.copy(), np.zeros(mel.shape[1], np.float32)
+    for row in out:
+        row += share * tail
+        tail = np.float32(decay) * (tail + row)
+    return out

@@ -12,6 +12,10 @@ LOOK_AHEAD_MS = (0, 20, 40)
 """A head's answer for the row that ends at time t is the mouth at t - look-ahead."""
 OUTPUTS = len(VISEMES) + len(CURVES)
 _FIRST_KERNEL, _KERNEL = 5, 3
+_CURVE_GRADIENT = 0.2
+"""How much of the curves' gradient reaches the trunk. Curves are known for two people only: the trunk would
+learn those two voices by heart, while phones teach it what holds for all."""
+_CURVE_CHANNELS = 64
 
 
 class _Block(nn.Module):
@@ -43,7 +47,15 @@ class LipNet(nn.Module):
         self.first = nn.Conv1d(N_COEFFICIENTS, channels, _FIRST_KERNEL)
         self.blocks = nn.ModuleList(_Block(channels, d, dropout) for d in dilations)
         self.norm = nn.BatchNorm1d(channels)
-        self.heads = nn.Conv1d(channels, OUTPUTS * len(LOOK_AHEAD_MS), 1)
+        heads = len(LOOK_AHEAD_MS)
+        self.visemes = nn.Conv1d(channels, len(VISEMES) * heads, 1)
+        self.curves = nn.Sequential(
+            nn.Dropout1d(2 * dropout),
+            nn.Conv1d(channels, _CURVE_CHANNELS, 1),
+            nn.GELU(),
+            nn.Dropout1d(2 * dropout),
+            nn.Conv1d(_CURVE_CHANNELS, len(CURVES) * heads, 1),
+        )
 
     def past_rows(self) -> int:
         """Columns of the packed state of the blocks."""
@@ -70,8 +82,12 @@ class LipNet(nn.Module):
             y, after = block(past[:, :, at : at + width], y)
             following.append(after)
             at += width
-        out = self.heads(functional.gelu(self.norm(y)))
-        out = out.view(out.shape[0], len(LOOK_AHEAD_MS), OUTPUTS, -1)
+        y = functional.gelu(self.norm(y))
+        heads = len(LOOK_AHEAD_MS)
+        visemes = self.visemes(y).view(y.shape[0], heads, len(VISEMES), -1)
+        if self.training:
+            y = _CURVE_GRADIENT * y + (1 - _CURVE_GRADIENT) * y.detach()
+        out = torch.cat([visemes, self.curves(y).view(y.shape[0], heads, len(CURVES), -1)], 2)
         return out, joined[:, :, -(_FIRST_KERNEL - 1) :], torch.cat(following, 2)
 
     def forward(self, x: Tensor) -> Tensor:
