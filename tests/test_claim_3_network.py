@@ -26,7 +26,7 @@ def small(kind: str = "transformer", **changes) -> PoseNet:
     net.arm_basis.copy_(torch.randn(114, 3) * 0.1)
     torch.nn.init.normal_(net.pose_head[-1].weight, std=0.2)
     torch.nn.init.normal_(net.pose_skip.weight, std=0.2)
-    torch.nn.init.ones_(net.pose_gate)
+    torch.nn.init.normal_(net.pose_head[0].weight[:, : net.config.dim], std=0.05)
     return net.eval()
 
 

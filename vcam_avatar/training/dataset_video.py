@@ -22,7 +22,8 @@ from vcam_avatar.errors import MediaError
 from vcam_avatar.media import SAMPLE_RATE_HZ, ByteArray, FloatArray
 from vcam_avatar.training.dataset import Sample, save_samples
 from vcam_avatar.training.pose_clean import MOTION_HZ, CleanRules, canonicalise, clean, good_spans, resample
-from vcam_avatar.training.pose_corpus import load_audio, real_sample
+from vcam_avatar.training.pose_corpus import real_sample
+from vcam_avatar.training.pose_sound import load_audio
 from vcam_avatar.training.pose_sources import read_openpose
 from vcam_avatar.training.pose_units import BANK_NAME, MotionBank, build_bank, save_bank
 

@@ -2,13 +2,9 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import av
-import librosa
 import numpy as np
-from numpy.typing import NDArray
 
 from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
 from vcam_avatar.stages.pose_layout import UPPER_BODY, mirrored, rest_pose
@@ -16,7 +12,8 @@ from vcam_avatar.stages.pose_retarget import limit_pose
 from vcam_avatar.training.dataset import Sample, save_samples, tick_rows
 from vcam_avatar.training.pose_clean import MOTION_HZ, CleanRules, canonicalise, clean, good_spans, resample
 from vcam_avatar.training.pose_pairs import Choreographer, Performance, make_plan
-from vcam_avatar.training.pose_prosody import ROWS_HZ, analyse
+from vcam_avatar.training.pose_prosody import analyse
+from vcam_avatar.training.pose_sound import Mix, load_audio, sessions, ticks_of
 from vcam_avatar.training.pose_sources import read_dwpose, read_holistic
 from vcam_avatar.training.pose_space import ARM_POINTS, from_bones, to_bones
 from vcam_avatar.training.pose_units import (
@@ -34,28 +31,6 @@ GESTURES = ("01", "02", "03", "04", "good")
 """Hand motion without its sound; the film poses beside them are not how people talk."""
 HELD_OUT_S = 5.0
 """The end of demo3 is never learnt."""
-SPEECH = {
-    "dctts": "dctts_male_speech/flac/*.flac",
-    "facegood": "facegood_a2f/wav/*.flac",
-    "italian": "asterisk_speech/it/*.g722",
-    "russian": "asterisk_speech/ru/*.g722",
-    "librivox": "librivox_5clips/*.wav",
-}
-HELD_OUT_FILES = 2
-"""Of each voice, the last files are not learnt."""
-
-
-def load_audio(path: Path) -> FloatArray:
-    """float32 ``(n,)`` mono 16 kHz of any sound or video file."""
-    if path.suffix in (".wav", ".flac"):
-        return np.asarray(librosa.load(path, sr=SAMPLE_RATE_HZ, mono=True)[0], np.float32)
-    blocks = []
-    with av.open(str(path)) as container:
-        resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE_HZ)
-        for frame in container.decode(audio=0):
-            blocks += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
-        blocks += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
-    return np.concatenate(blocks).astype(np.float32)
 
 
 def talkers(data: Path, leave_out: tuple[str, ...] = ()) -> dict[str, tuple[FloatArray, FloatArray]]:
@@ -123,74 +98,8 @@ def real_sample(bank: MotionBank, name: str, pose: FloatArray, sound: FloatArray
         still = speed[a : b + 1].max() < 0.35
         code[a + 1 : b + 1] = -1 if still and away < 1.2 else int(np.argmin(cost))
     plan = make_plan(bank, pose[..., :2], [(a + 1, b + 1) for a, b in spans], code, rest)
-    speech = _ticks_of(prosody.speech, ticks)
+    speech = ticks_of(prosody.speech, ticks)
     return Sample(name, True, tick_rows(sound, ticks), pose, rest, plan, event, code, speech)
-
-
-def _ticks_of(rows: NDArray[np.bool_], ticks: int) -> NDArray[np.bool_]:
-    per = ROWS_HZ // MOTION_HZ
-    padded = np.zeros(ticks * per, bool)
-    padded[: min(len(rows), len(padded))] = rows[: len(padded)]
-    return np.asarray(padded.reshape(ticks, per).any(1), bool)
-
-
-@dataclass(frozen=True, slots=True)
-class Mix:
-    """How sessions of speech are put together."""
-
-    session_s: float = 64.0
-    passes: int = 2
-    """How often each recording is performed to."""
-    noise_share: float = 0.12
-    """Sessions without any speech: noise, music, nothing."""
-
-
-def speech_files(data: Path, held: bool = False) -> dict[str, list[Path]]:
-    """Voice -> files that may be learnt, or the held-out ones."""
-    out = {}
-    for voice, pattern in SPEECH.items():
-        files = sorted(data.glob(pattern))
-        cut = max(0, len(files) - HELD_OUT_FILES)
-        out[voice] = files[cut:] if held else files[:cut]
-    return {v: f for v, f in out.items() if f}
-
-
-def _room(count: int, rng: np.random.Generator) -> FloatArray:
-    """Room noise, -75 to -48 dBFS, low frequencies stronger."""
-    white = rng.normal(0, 1, count + 64)
-    tilt = rng.uniform(0.3, 0.95)
-    brown = np.convolve(white, tilt ** np.arange(48), "same")[:count]
-    level = 10 ** (rng.uniform(-75, -48) / 20)
-    return np.asarray(brown / (brown.std() + 1e-9) * level, np.float32)
-
-
-def sessions(data: Path, mix: Mix, rng: np.random.Generator) -> Iterator[tuple[str, FloatArray, FloatArray]]:
-    """Voice, clean sound and noise of each session; the sum is what is heard."""
-    want = int(mix.session_s * SAMPLE_RATE_HZ)
-    for voice, files in speech_files(data).items():
-        queue: list[FloatArray] = []
-        for _ in range(mix.passes):
-            for i in rng.permutation(len(files)):
-                y = load_audio(files[int(i)])
-                peak = np.percentile(np.abs(y), 99.5) + 1e-6
-                queue.append((y * (10 ** (rng.uniform(-14, -2) / 20) / peak)).astype(np.float32))
-                pause = rng.uniform(0.15, 0.9) if rng.random() < 0.72 else rng.uniform(1.0, 6.0)
-                queue.append(np.zeros(int(pause * SAMPLE_RATE_HZ), np.float32))
-                while sum(map(len, queue)) >= want:
-                    whole = np.concatenate(queue)
-                    queue = [whole[want:]]
-                    yield voice, whole[:want], _room(want, rng)
-    noises = [load_audio(f) for f in sorted((data / "noise_music").glob("*.flac"))]
-    count = max(4, int(mix.noise_share * mix.passes * 4000.0 / mix.session_s))
-    for _ in range(count):
-        sound = np.zeros(want, np.float32)
-        at = int(rng.uniform(0, 4) * SAMPLE_RATE_HZ)
-        while at < want:
-            y = noises[int(rng.integers(len(noises)))][: want - at]
-            loud = 10 ** (rng.uniform(-30, -6) / 20)
-            sound[at : at + len(y)] += y * loud / (np.abs(y).max() + 1e-6)
-            at += len(y) + int(rng.uniform(0, 5) * SAMPLE_RATE_HZ)
-        yield "noise", np.zeros(want, np.float32), sound + _room(want, rng)
 
 
 def _some_rest(bank: MotionBank, rng: np.random.Generator) -> FloatArray:
@@ -210,14 +119,16 @@ def pseudo_samples(data: Path, bank: MotionBank, mix: Mix, seed: int) -> Iterato
     """Made performances to real speech."""
     rng = np.random.default_rng(seed)
     choreographer = Choreographer(bank)
-    for number, (voice, sound, noise) in enumerate(sessions(data, mix, rng)):
-        ticks = len(sound) * MOTION_HZ // SAMPLE_RATE_HZ
-        performance: Performance = choreographer.perform(analyse(sound), ticks, rng, _some_rest(bank, rng))
+    for number, session in enumerate(sessions(data, mix, rng)):
+        ticks = len(session.clean) * MOTION_HZ // SAMPLE_RATE_HZ
+        performance: Performance = choreographer.perform(
+            analyse(session.clean), ticks, rng, _some_rest(bank, rng)
+        )
         confidence = np.ones((ticks, UPPER_BODY.size, 1), np.float32)
         yield Sample(
-            f"{voice}-{number}",
+            f"{session.voice}-{number}",
             False,
-            tick_rows(sound + noise, ticks),
+            tick_rows(session.heard, ticks),
             np.concatenate([performance.pose[..., :2], confidence], -1),
             performance.rest,
             performance.plan,

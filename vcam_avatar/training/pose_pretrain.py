@@ -12,9 +12,9 @@ import torch
 
 from vcam_avatar.stages.pose_layout import layout_of
 from vcam_avatar.training.dataset import Sample
+from vcam_avatar.training.pose_batches import Batches, TrainOptions
 from vcam_avatar.training.pose_loss import GRID_PX_PER_UNIT, pose_loss, wing
 from vcam_avatar.training.pose_net import PoseNet
-from vcam_avatar.training.pose_train import Batches, TrainOptions
 
 
 def pretrain(
