@@ -51,20 +51,23 @@ class Detection:
     """float32 ``(n, 2)``."""
 
 
-def crop(picture_rgb: ByteArray, region: Region, size_px: int, replicate: bool = False) -> ByteArray:
+def crop(
+    picture_rgb: ByteArray, region: Region, size_px: int, replicate: bool = False, average: bool = True
+) -> ByteArray:
     """Cut ``region`` out of a picture.
 
     Args:
         picture_rgb: uint8 ``(H, W, 3)``.
         region: may lie partly outside; outside is black, or the edge's colour with ``replicate``.
         size_px: side of the result.
+        average: of several pixels where the result is much smaller; without, single pixels are picked.
 
     Returns:
         uint8 ``(size_px, size_px, 3)``.
     """
     matrix = region.matrix(size_px)
     shrink = region.side_px / size_px
-    if shrink >= 2:
+    if average and shrink >= 2:
         # Average before sampling, or large pictures turn to noise.
         factor = int(shrink)
         height, width = picture_rgb.shape[:2]

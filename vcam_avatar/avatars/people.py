@@ -91,9 +91,10 @@ def _circle(centre: FloatArray, rim: FloatArray) -> Region:
 class PeopleReader:
     """Runs the networks; loads each at first use. Not for two threads at once."""
 
-    def __init__(self, threads: int = 1) -> None:
-        """``threads``: inside one operator."""
-        self._threads = threads
+    def __init__(self, threads: int = 1, average: bool = True) -> None:
+        """``threads``: inside one operator. ``average``: see ``crop``; bodies and hands in video are seen
+        where MediaPipe sees them only without."""
+        self._threads, self._average = threads, average
 
     @cached_property
     def _far_faces(self) -> Finder:
@@ -117,11 +118,11 @@ class PeopleReader:
 
     @cached_property
     def _body_network(self) -> "_PointNetwork":
-        return _PointNetwork("pose_points", self._threads)
+        return _PointNetwork("pose_points", self._threads, self._average)
 
     @cached_property
     def _hand_network(self) -> "_PointNetwork":
-        return _PointNetwork("hand_points", self._threads)
+        return _PointNetwork("hand_points", self._threads, self._average)
 
     # Faces
 
@@ -273,12 +274,14 @@ class PeopleReader:
 
 
 class _PointNetwork:
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, average: bool = True) -> None:
+        self._average = average
         self.network = load_network(name, threads=threads, warm_up=False)
         self.size = input_size(self.network)
 
     def run(self, picture_rgb: ByteArray, region: Region, replicate: bool = False) -> dict[str, FloatArray]:
-        return self.network.run(as_input(self.network, crop(picture_rgb, region, self.size, replicate)))
+        part = crop(picture_rgb, region, self.size, replicate, self._average)
+        return self.network.run(as_input(self.network, part))
 
 
 def _sharpen(points: NDArray[np.floating], heat: FloatArray) -> NDArray[np.floating]:

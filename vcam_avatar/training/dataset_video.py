@@ -21,6 +21,7 @@ from vcam_avatar.avatars.people import (
 from vcam_avatar.errors import MediaError
 from vcam_avatar.media import SAMPLE_RATE_HZ, ByteArray, FloatArray
 from vcam_avatar.training.dataset import Sample, save_samples
+from vcam_avatar.training.dataset_smooth import OneEuro
 from vcam_avatar.training.pose_clean import MOTION_HZ, CleanRules, canonicalise, clean, good_spans, resample
 from vcam_avatar.training.pose_corpus import real_sample
 from vcam_avatar.training.pose_sound import load_audio
@@ -44,11 +45,16 @@ class TrackingEstimator:
 
     def __init__(self, reader: PeopleReader | None = None, search_every: int = 10) -> None:
         """``search_every``: a hand that is lost is looked for only every so many frames (it is slow)."""
-        self._reader = reader or PeopleReader()
+        self._reader = reader or PeopleReader(average=False)
+        self._start_smoothing()
         self._search_every = search_every
         self._body: BodyPoints | None = None
         self._hands: list[HandPoints | None] = [None, None]
         self._lost = [0, 0]
+
+    def _start_smoothing(self) -> None:
+        # As calm as MediaPipe's own tracking: points, and the two that say where to look next.
+        self._smooth, self._smooth_region = OneEuro(0.05, 80.0), OneEuro(0.01, 10.0)
 
     def see(self, frame_rgb: ByteArray) -> FloatArray:
         """See ``PoseEstimator.see``."""
@@ -61,10 +67,15 @@ class TrackingEstimator:
         if body is None:
             bodies = reader.bodies(frame_rgb)
             body = bodies[0] if bodies else None
+            self._start_smoothing()
         self._body = body
         if body is None:
             self._hands = [None, None]
             return np.zeros((57, 3), np.float32)
+        size = body.region.side_px
+        calm = self._smooth.next(body.points_px[:33, :2], size)
+        where = self._smooth_region.next(body.points_px[33:35, :2], size)
+        body.points_px[:35, :2] = np.concatenate([calm, where])
         shoulders = float(np.hypot(*(body.points_px[11, :2] - body.points_px[12, :2])))
         for side in (0, 1):
             self._hands[side] = self._hand(frame_rgb, body, side, shoulders)
