@@ -89,7 +89,10 @@ def supervised_losses(batch: FaceBatch, whole: Tensor, mouth: Tensor) -> tuple[d
     eyes = 1 + 2 * (1 - known80)
     # Where things move matters most; the still background would drown it.
     moving = 1 + 6 * ((flow80.abs().amax(1, keepdim=True) > 0.004) & sure80).float()
-    lips = 1 + 4 * _spread(inside_near)
+    # Where this mouth opens with any of the face's expressions: lips that must be shut count as much as
+    # those that part.
+    ever = inside_near.unflatten(0, (len(batch.source), -1)).amax(1).repeat_interleave(batch.per_source, 0)
+    lips = 1 + 4 * _spread(ever)
     terms = {
         "flow": 3 * _masked_mean((whole[:, :2] - flow80).abs() / FLOW_SCALE * moving, sure80.float())
         + 6 * _masked_mean((mouth[:, :2] - flow_near).abs() / FLOW_SCALE * lips, sure_near.float()),
@@ -98,7 +101,8 @@ def supervised_losses(batch: FaceBatch, whole: Tensor, mouth: Tensor) -> tuple[d
         * (F.binary_cross_entropy_with_logits(mouth[:, 2:3], hidden_near, reduction="none") * lips).mean(),
         "inside": 0.6 * (_logit_loss(mouth[:, 6:7], inside_near, reduction="none") * lips).mean(),
         "paint": 2 * _masked_mean((whole[:, 3:] - target80).abs(), hidden80 * known80)
-        + 3 * _masked_mean((mouth[:, 3:6] - target_near).abs(), F.max_pool2d(hidden_near, 3, 1, 1)),
+        + 3 * _masked_mean((mouth[:, 3:6] - target_near).abs(), F.max_pool2d(hidden_near, 3, 1, 1))
+        + 3 * _masked_mean((mouth[:, 3:6] - target_near).abs(), inside_near),
         "picture": 4 * ((picture - target80).abs() * eyes).mean()
         + 6 * ((near - target_near).abs() * lips).mean(),
         "edges": 4 * gradient_loss(near, target_near) + 2 * gradient_loss(picture, target80),
