@@ -64,7 +64,7 @@ def frame_texture(
 ) -> tuple[ByteArray, tuple[float, float]]:
     """The core as a texture, cut to frame and margin, premultiplied; and its corner's place in the frame."""
     scale = float(to_frame[0, 0])
-    picture = premultiply(image)
+    picture = image
     if picture[-1, :, 3].max() > 128:
         # The person goes on below the picture: leaning must not show where it ends.
         below = min(picture.shape[0] - 1, round(1.5 * margin / scale))
@@ -81,5 +81,5 @@ def frame_texture(
         bottom, right = min(bottom, top + int(rows[-1]) + 3), min(right, left + int(columns[-1]) + 3)
         top, left = max(top, top + int(rows[0]) - 2), max(left, left + int(columns[0]) - 2)
     right, bottom = max(right, left + 2), max(bottom, top + 2)
-    part = _at_scale(np.ascontiguousarray(picture[top:bottom, left:right]), scale)
+    part = _at_scale(premultiply(picture[top:bottom, left:right]), scale)
     return np.ascontiguousarray(part), (x + left * scale, y + top * scale)

@@ -217,8 +217,14 @@ def grid_triangles(rows: int, columns: int) -> IndexArray:
 
 def premultiply(bgra: ByteArray) -> ByteArray:
     """Straight alpha -> premultiplied, rounded to nearest; a new uint8 ``(h, w, 4)``."""
-    colour = bgra[..., :3].astype(np.uint32) * bgra[..., 3:]
-    return np.concatenate([((colour + 127) // 255).astype(np.uint8), bgra[..., 3:]], -1)
+    out = np.empty(bgra.shape, np.uint8)
+    out[..., 3] = alpha = bgra[..., 3]
+    for channel in range(3):
+        # 255 * 255 + 127 still fits 16 bits.
+        colour = bgra[..., channel].astype(np.uint16) * alpha
+        colour += 127
+        out[..., channel] = colour // 255
+    return out
 
 
 def unpremultiply(bgra: ByteArray) -> ByteArray:
