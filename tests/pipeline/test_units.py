@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from audio_files import babble
 from doubles import ManualClock
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vcam_avatar.devices.memory import MemorySink
@@ -26,6 +26,7 @@ RATES = [
 ]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(RATES), st.integers(1, 40_000), st.integers(1, 4000))
 @example(RATES[3], 534, 100)  # the second unit begins between the last two samples
 def test_units_cover_the_sound_exactly(fps: Fraction, total: int, block: int) -> None:
@@ -61,15 +62,6 @@ def test_sequencer_keeps_order_and_fills_gaps() -> None:
         sequencer.push(frame(4))
 
 
-def test_sequencer_may_leave_gaps() -> None:
-    sink = MemorySink()
-    sink.open(Size(4, 4), 25)
-    sequencer = FrameSequencer(sink, fill_gaps=False)
-    sequencer.push(frame(0))
-    sequencer.push(frame(3))
-    assert sink.indices == [0, 3]
-
-
 @pytest.mark.parametrize("fps", RATES)
 def test_pacer_keeps_an_absolute_schedule(fps: Fraction) -> None:
     clock = ManualClock()
@@ -83,7 +75,6 @@ def test_pacer_keeps_an_absolute_schedule(fps: Fraction) -> None:
         pacer.wait(index)
         if index >= 502:
             assert clock.time == pytest.approx(float(100 + index / fps), abs=1e-6)
-    assert pacer.worst_late_s == pytest.approx(float(1.5 / fps), abs=1e-6)
 
 
 def test_units_of_real_sound_can_be_any_rate() -> None:

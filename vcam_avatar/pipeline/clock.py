@@ -47,15 +47,10 @@ class Pacer:
         self._fps = fps
         self._clock = clock
         self._t0: float | None = None
-        self.worst_late_s = 0.0
-        """The greatest delay of any frame so far."""
 
     def wait(self, frame: int) -> None:
         """Return when ``frame`` is due; the first call sets the start. A late frame is not made up for
         by shifting the schedule: those after it are due when they always were."""
-        now = self._clock.now()
         if self._t0 is None:
-            self._t0 = now - float(frame / self._fps)
-        due = self._t0 + float(frame / self._fps)
-        self.worst_late_s = max(self.worst_late_s, now - due)
-        self._clock.sleep_until(due)
+            self._t0 = self._clock.now() - float(frame / self._fps)
+        self._clock.sleep_until(self._t0 + float(frame / self._fps))

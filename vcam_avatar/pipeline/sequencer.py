@@ -5,18 +5,15 @@ from vcam_avatar.ports import FrameSink
 
 
 class FrameSequencer:
-    """Hands frames to the sink in the order of their units.
+    """Hands frames to the sink in the order of their units, one for every unit.
 
     Attributes:
         sent: frames handed over so far.
         repeated: of these, repetitions that filled a gap.
     """
 
-    def __init__(self, sink: FrameSink, fill_gaps: bool = True) -> None:
-        """``fill_gaps`` repeats the previous frame for a unit without one, so that a recording keeps its
-        length; a camera, whose viewers keep the last frame anyway, can do without."""
+    def __init__(self, sink: FrameSink) -> None:
         self._sink = sink
-        self._fill_gaps = fill_gaps
         self._previous: Frame | None = None
         self.sent = 0
         self.repeated = 0
@@ -32,10 +29,9 @@ class FrameSequencer:
         first = 0 if previous is None else previous.index + 1
         if frame.index < first:
             raise ValueError(f"expected a frame of unit {first} or later, got {frame.index}")
-        if self._fill_gaps:
-            for index in range(first, frame.index):
-                self._send(Frame(index, (previous or frame).image_bgr))
-                self.repeated += 1
+        for index in range(first, frame.index):
+            self._send(Frame(index, (previous or frame).image_bgr))
+            self.repeated += 1
         self._send(frame)
         self._previous = frame
 
