@@ -65,7 +65,7 @@ def test_missing_network_and_sidecar(tmp_path: Path) -> None:
         Network(tmp_path / "none.onnx")
     path = build_network(tmp_path / "add.onnx")
     sidecar_path(path).unlink()
-    with pytest.raises(ModelError, match=r"add\.json is missing"):
+    with pytest.raises(ModelError, match=r"add\.json, which belongs to add\.onnx, cannot be read"):
         Network(path)
     with pytest.raises(ModelError, match="no-such"):
         resources.model_path("no-such")

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
 """Rate of all audio inside the pipeline, mono."""
+HOP_SAMPLES = 160
+"""Samples from one feature row to the next: 10 ms."""
 
 FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]

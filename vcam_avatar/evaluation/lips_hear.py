@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcam_avatar.inference import Network
-from vcam_avatar.media import FloatArray
-from vcam_avatar.stages.features import HOP_SAMPLES, FeatureStage, mfcc
+from vcam_avatar.media import HOP_SAMPLES, FloatArray
+from vcam_avatar.stages.features import FeatureStage, mfcc
 from vcam_avatar.stages.lips import LipNetwork, Lips, row_levels_db
 from vcam_avatar.stages.lips_decode import DecoderSettings, MouthDecoder
 from vcam_avatar.stages.visemes import VISEMES

@@ -19,11 +19,8 @@ from vcam_avatar.inference.provider import (
     onnxruntime,
 )
 from vcam_avatar.inference.sidecar import Sidecar, TensorInfo, read_sidecar
-from vcam_avatar.media import SAMPLE_RATE_HZ
+from vcam_avatar.media import HOP_SAMPLES, SAMPLE_RATE_HZ
 from vcam_avatar.resources import model_path
-
-HOP_SAMPLES = 160
-"""Samples between feature rows that networks must have been trained with."""
 
 _ONNX_TYPES = {
     "tensor(float)": "float32",
@@ -112,10 +109,14 @@ class Network:
             )
         if sidecar.sample_rate_hz not in (None, SAMPLE_RATE_HZ):
             raise ModelError(
-                f"{name} expects {sidecar.sample_rate_hz} Hz, the pipeline has {SAMPLE_RATE_HZ} Hz"
+                f"{name} expects {sidecar.sample_rate_hz} Hz, the pipeline has {SAMPLE_RATE_HZ} Hz: "
+                "train and export it again"
             )
         if sidecar.hop_samples not in (None, HOP_SAMPLES):
-            raise ModelError(f"{name} expects a hop of {sidecar.hop_samples}, the pipeline has {HOP_SAMPLES}")
+            raise ModelError(
+                f"{name} expects a hop of {sidecar.hop_samples}, the pipeline has {HOP_SAMPLES}: "
+                "train and export it again"
+            )
         if keypoint_order is not None and sidecar.keypoint_order != tuple(keypoint_order):
             raise ModelError(f"{name} was trained with another order of keypoints; export it again")
 
@@ -134,7 +135,8 @@ class Network:
             )
             if [_fixed(tensor) for tensor in found] != [_fixed(tensor) for tensor in expected]:
                 raise ModelError(
-                    f"{kind} of {self.path.name} are {_words(found)}, its sidecar says {_words(expected)}"
+                    f"{kind} of {self.path.name} are {_words(found)}, its sidecar says {_words(expected)}: "
+                    "export it again"
                 )
 
 

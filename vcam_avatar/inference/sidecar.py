@@ -77,8 +77,11 @@ def read_sidecar(model: Path) -> Sidecar:
     path = sidecar_path(model)
     try:
         return Sidecar.model_validate_json(path.read_bytes())
-    except FileNotFoundError as exc:
-        raise ModelError(f"{path} is missing: it belongs to {model.name}; install the package again") from exc
+    except OSError as exc:
+        raise ModelError(
+            f"{path}, which belongs to {model.name}, cannot be read ({exc.strerror}); "
+            "install the package again"
+        ) from exc
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(map(str, first["loc"])) or "file"

@@ -9,12 +9,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray, UnitClock, UnitFeatures
+from vcam_avatar.media import HOP_SAMPLES, SAMPLE_RATE_HZ, FloatArray, UnitClock, UnitFeatures
 
 WINDOW_SAMPLES = 400
 """25 ms."""
-HOP_SAMPLES = 160
-"""10 ms."""
 N_FFT = 512
 N_COEFFICIENTS = 40
 """As many as mel bands: the transform loses nothing, so networks may undo it."""

@@ -7,8 +7,16 @@ import numpy as np
 
 from vcam_avatar.errors import ModelError
 from vcam_avatar.inference import Network, load_network
-from vcam_avatar.media import FACE_ACTIONS, SAMPLE_RATE_HZ, Expression, FloatArray, UnitClock, UnitFeatures
-from vcam_avatar.stages.features import HOP_SAMPLES, WINDOW_SAMPLES, dct_matrix
+from vcam_avatar.media import (
+    FACE_ACTIONS,
+    HOP_SAMPLES,
+    SAMPLE_RATE_HZ,
+    Expression,
+    FloatArray,
+    UnitClock,
+    UnitFeatures,
+)
+from vcam_avatar.stages.features import WINDOW_SAMPLES, dct_matrix
 from vcam_avatar.stages.lips_decode import DecoderSettings, MouthDecoder
 from vcam_avatar.stages.visemes import VISEMES
 

@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from vcam_avatar.errors import ModelError
 from vcam_avatar.inference import write_sidecar
-from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
-from vcam_avatar.stages.features import HOP_SAMPLES, N_COEFFICIENTS, WINDOW_SAMPLES
+from vcam_avatar.media import HOP_SAMPLES, SAMPLE_RATE_HZ, FloatArray
+from vcam_avatar.stages.features import N_COEFFICIENTS, WINDOW_SAMPLES
 from vcam_avatar.stages.visemes import VISEMES
 from vcam_avatar.training.lips_data import Batches, example
 from vcam_avatar.training.lips_net import LOOK_AHEAD_MS, OUTPUTS, LipNet, Streaming

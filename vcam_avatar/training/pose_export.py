@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from vcam_avatar.errors import ModelError
 from vcam_avatar.inference import write_sidecar
-from vcam_avatar.media import SAMPLE_RATE_HZ
-from vcam_avatar.stages.features import HOP_SAMPLES
+from vcam_avatar.media import HOP_SAMPLES, SAMPLE_RATE_HZ
 from vcam_avatar.stages.pose_layout import layout_of
 from vcam_avatar.training.pose_clean import MOTION_HZ
 from vcam_avatar.training.pose_net import ROWS_PER_TICK, PoseNet
