@@ -85,6 +85,12 @@ def test_bad_files_name_file_and_key(tmp_path: Path, text: str, message: str) ->
     assert str(path) in str(caught.value)
 
 
+def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(b"\xef\xbb\xbf[video]\nfps = 30\n")
+    assert load_config(path).video.fps == 30
+
+
 def test_named_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path / "none.toml")

@@ -128,8 +128,9 @@ class NetworkConfig(_Section):
     """``[networks]``: where they run."""
 
     device: Literal["cpu", "cuda"] = "cpu"
+    """Where the face networks run; the others are too small to gain from it."""
     threads: Annotated[int, Field(ge=1, le=16)] = 1
-    """Threads inside one network."""
+    """Threads inside one face network."""
 
 
 class ObsConfig(_Section):
@@ -191,7 +192,7 @@ def load_config(path: Path | None = None, flags: Mapping[str, object] | None = N
     content: dict[str, Any] = {}
     if path is not None or file.is_file():
         try:
-            content = tomllib.loads(file.read_text(encoding="utf-8"))
+            content = tomllib.loads(file.read_text(encoding="utf-8-sig"))  # editors on Windows add a mark
         except OSError as exc:
             raise ConfigError(f"{file} cannot be read ({exc.strerror}): check the name") from exc
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:

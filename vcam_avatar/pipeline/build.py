@@ -25,13 +25,13 @@ def build_stages(config: Config) -> Stages:
     from vcam_avatar.stages.body import BodyGenerator
     from vcam_avatar.stages.pose import NeuralPosePredictor
 
-    device = config.networks.device
+    networks = config.networks
     listener = Listener(settings=ListenerSettings(look_ahead_ms=config.voice.look_ahead_ms))
     return Stages(
         features=FeatureStage(config.video.fps),
         pose=NeuralPosePredictor(),
         body=BodyGenerator(),
-        face=NeuralFaceGenerator(listener, device),
+        face=NeuralFaceGenerator(listener, networks.device, networks.threads),
         compositor=Compositor(),
     )
 

@@ -135,15 +135,15 @@ class NeuralFaceGenerator:
     picture has a closed mouth is transparent everywhere: idle looks exactly like the picture.
     """
 
-    def __init__(self, listener: Listener, device: Device = "cpu") -> None:
-        """Load the networks.
+    def __init__(self, listener: Listener, device: Device = "cpu", threads: int = 1) -> None:
+        """Load the networks; ``threads`` work inside each.
 
         Raises:
             ModelError: missing or damaged.
         """
         self._listener = listener
-        self._encoder = load_network("face_encoder", device=device)
-        self._decoder = load_network("face_decoder", device=device)
+        self._encoder = load_network("face_encoder", device=device, threads=threads)
+        self._decoder = load_network("face_decoder", device=device, threads=threads)
         self._feather = crop_feather(MAP_PX)
         self._window_weight = window_weight()
         self._window = np.array(MOUTH_WINDOW, np.float64)
