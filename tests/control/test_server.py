@@ -6,12 +6,14 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from control_doubles import FakeShow
 
 from vcam_avatar.cli.main import main
+from vcam_avatar.control import server as server_module
 from vcam_avatar.control.client import send
 from vcam_avatar.control.commands import Dispatcher, Status, Switch
 from vcam_avatar.control.instance import RUNTIME_DIR_VARIABLE, Instance, InstanceFile, read_instance
@@ -85,6 +87,8 @@ def test_without_a_service_the_next_step_is_named(runtime, capsys):
         b'{"command": "stop"}\n',
         b'{"command": "stop", "token": "guess"}\n',
         b'{"command": "stop", "token": 7}\n',
+        b'{"command": "stop", "token": "\\ud800"}\n',
+        b"[" * 100_000 + b"\n",
     ],
 )
 def test_strangers_are_turned_away(server, show, line):
@@ -112,6 +116,59 @@ def test_stopping_gives_the_instance_up(runtime):
         assert not runtime.exists()
 
 
+def test_a_heartbeat_during_the_end_leaves_no_file(runtime, monkeypatch):
+    monkeypatch.setattr(server_module, "HEARTBEAT_S", 0.0)
+    beating, go_on = threading.Event(), threading.Event()
+    beat = InstanceFile.beat
+
+    def slow(file):
+        beating.set()
+        go_on.wait(5)
+        beat(file)
+
+    monkeypatch.setattr(InstanceFile, "beat", slow)
+    server = ControlServer()
+    server.start(Dispatcher(FakeShow()))
+    assert beating.wait(5)
+    threading.Timer(0.1, go_on.set).start()
+    server.stop()
+    assert not runtime.exists()
+
+
+@pytest.mark.parametrize("content", ['{"pid": "x", "port": "y", "token": 1, "started_at": "z"}', "[]", "{"])
+def test_rubbish_in_the_instance_file_is_nobody(runtime, content):
+    runtime.parent.mkdir(parents=True)
+    runtime.write_text(content)
+    assert read_instance() is None
+    server = ControlServer()
+    server.start(Dispatcher(FakeShow()))
+    assert send(Status()).data["state"] == "RUNNING"
+    server.stop()
+
+
+def test_a_folder_without_hard_links_will_do(runtime, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    server = ControlServer()
+    server.start(Dispatcher(FakeShow()))
+    with pytest.raises(ControlError, match="already running"):
+        ControlServer().start()
+    server.stop()
+    assert list(runtime.parent.iterdir()) == []
+
+
+def test_a_full_disk_is_one_clear_error(runtime, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(json, "dump", full)
+    with pytest.raises(ControlError, match=r"cannot write .*No space left on device"):
+        ControlServer().start()
+    assert list(runtime.parent.iterdir()) == []
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_only_the_owner_can_read_the_token(server, runtime):
     assert stat.S_IMODE(runtime.stat().st_mode) == 0o600
@@ -136,14 +193,6 @@ def test_what_a_crash_left_is_cleared_away(runtime):
         assert send(Status()).data["state"] == "RUNNING"
     finally:
         server.stop()
-
-
-def test_rubbish_in_the_instance_file_does_not_stop_the_start(runtime):
-    runtime.parent.mkdir(parents=True)
-    runtime.write_text("{")
-    server = ControlServer()
-    server.start(Dispatcher(FakeShow()))
-    server.stop()
 
 
 def test_a_stale_file_is_not_taken_from_a_new_owner(runtime):

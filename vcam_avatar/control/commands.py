@@ -1,6 +1,6 @@
 """What can be asked of the running service, and the one place where it is answered.
 
-The command line, OBS hotkeys and the panel all send these commands. This module stays light: a
+The command line and the hotkeys in OBS send these commands. This module stays light: a
 client imports it to send one line and be gone.
 """
 

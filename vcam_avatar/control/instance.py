@@ -61,8 +61,8 @@ def read_instance(path: Path | None = None) -> tuple[Instance, float] | None:
     try:
         age_s = time.time() - path.stat().st_mtime
         raw = json.loads(path.read_text(encoding="utf-8"))
-        return Instance(**raw), age_s
-    except (OSError, ValueError, TypeError):
+        return Instance(int(raw["pid"]), int(raw["port"]), str(raw["token"]), float(raw["started_at"])), age_s
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
@@ -83,21 +83,21 @@ class InstanceFile:
         draft = folder / f".{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-                json.dump(asdict(self.instance), out)
-        except OSError as exc:
-            raise ControlError(
-                f"cannot write {self.path}: {exc.strerror}; point {RUNTIME_DIR_VARIABLE} to a folder that can"
-            ) from exc
-        try:
-            if os.name == "nt":
-                draft.rename(self.path)  # refuses to replace
-            else:
-                os.link(draft, self.path)  # with its content at once, or not at all
+            try:
+                self._write(draft)
+                _put_in_place(draft, self.path)
+            finally:
+                draft.unlink(missing_ok=True)
         except FileExistsError as exc:
             raise ControlError(f"{self.path} exists: another service is running or has crashed") from exc
-        finally:
-            draft.unlink(missing_ok=True)
+        except OSError as exc:
+            raise ControlError(
+                f"cannot write {self.path}: {exc.strerror}; set {RUNTIME_DIR_VARIABLE} to another folder"
+            ) from exc
+
+    def _write(self, path: Path) -> None:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+            json.dump(asdict(self.instance), out)
 
     def remove_stale(self, stale: Instance) -> None:
         """Take away the file of a service that is gone, and only that one."""
@@ -127,3 +127,18 @@ class InstanceFile:
         found = read_instance(self.path)
         if found is not None and found[0].token == self.instance.token:
             self.path.unlink(missing_ok=True)
+
+
+def _put_in_place(draft: Path, path: Path) -> None:
+    """Give ``draft`` its name, with its content at once, or raise ``FileExistsError``."""
+    if os.name == "nt":
+        draft.rename(path)  # refuses to replace
+        return
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: nearly as good
+        if path.exists():
+            raise FileExistsError(str(path)) from None
+        draft.rename(path)

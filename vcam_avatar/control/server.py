@@ -77,13 +77,13 @@ class _Server(socketserver.ThreadingTCPServer):
             message = json.loads(line)
             if not isinstance(message, dict):
                 raise ValueError("not an object")
-        except ValueError:
+        except (ValueError, RecursionError):
             return {"ok": False, "error": "expected one JSON object on one line", "final": True}
         token = message.pop("token", None)
-        if not isinstance(token, str) or not hmac.compare_digest(token.encode(), self._token):
+        if not isinstance(token, str) or not hmac.compare_digest(token.encode(errors="replace"), self._token):
             return {"ok": False, "error": "wrong or missing token", "final": True}
         if self.dispatcher is None:
-            return {"ok": False, "error": "the service is still starting"}
+            return {"ok": False, "error": "the service is still starting: try again in a moment"}
         try:
             answer = self.dispatcher.run(from_wire(message))
         except AvatarError as exc:
@@ -134,16 +134,15 @@ class ControlServer:
     def stop(self) -> None:
         """Stop listening and give the instance up; may be called twice."""
         self._ended.set()
-        if self._file is not None:
-            self._file.release()
-            self._file = None
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
         for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(1.0)
+            thread.join(1.0)
+        if self._file is not None:  # after the last heartbeat, which would put the file back
+            self._file.release()
+            self._file = None
 
     def _spawn(self, name: str, target: Any) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
