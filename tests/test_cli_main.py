@@ -1,6 +1,7 @@
 """The command line as a whole."""
 
 import argparse
+import errno
 import subprocess
 import sys
 import time
@@ -30,6 +31,18 @@ def test_usage_error_returns_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no-such-command" in capsys.readouterr().err
 
 
+def main_of_failing_command(error: Exception, monkeypatch: pytest.MonkeyPatch) -> int:
+    def fail(args: object) -> int:
+        raise error
+
+    class Parser:
+        def parse_args(self, argv: object) -> argparse.Namespace:
+            return argparse.Namespace(verbose=0, handler=fail)
+
+    monkeypatch.setattr(cli_main, "build_parser", Parser)
+    return cli_main.main([])
+
+
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
@@ -44,6 +57,23 @@ def test_usage_error_returns_two(capsys: pytest.CaptureFixture[str]) -> None:
             "vcam-avatar: libGL.so.1: cannot open shared object file; on Debian or Ubuntu: "
             "sudo apt install libgl1 libglib2.0-0\n",
         ),
+        (
+            ModuleNotFoundError("No module named 'av'", name="av"),
+            AvatarError.exit_code,
+            "vcam-avatar: No module named 'av': install what is missing with pip install '.[cpu]' in the "
+            "folder of Avatar Cam\n",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            AvatarError.exit_code,
+            "vcam-avatar: No space left on device: choose a place with room that you may write to\n",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/out/sheet.png"),
+            AvatarError.exit_code,
+            "vcam-avatar: /out/sheet.png: Permission denied: choose a place with room that you may write "
+            "to\n",
+        ),
     ],
 )
 def test_errors_are_one_line_with_their_own_status(
@@ -53,16 +83,34 @@ def test_errors_are_one_line_with_their_own_status(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fail(args: object) -> int:
-        raise error
-
-    class Parser:
-        def parse_args(self, argv: object) -> argparse.Namespace:
-            return argparse.Namespace(verbose=0, handler=fail)
-
-    monkeypatch.setattr(cli_main, "build_parser", Parser)
-    assert cli_main.main([]) == status
+    assert main_of_failing_command(error, monkeypatch) == status
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_the_program_ends_with_its_status_whatever_threads_do(busy: bool) -> None:
+    code = f"""
+import threading, time
+from vcam_avatar.cli import main
+def work():
+    if {busy}:
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    print("said", end="")
+    return 6
+main.main = work
+main.entry()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (6, "said", "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ImportError("cannot import name 'x'", name="vcam_avatar.media"), OSError("odd"), ValueError("bug")],
+)
+def test_our_own_mistakes_are_not_hidden(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        main_of_failing_command(error, monkeypatch)
 
 
 def test_exit_codes_are_distinct() -> None:

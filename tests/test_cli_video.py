@@ -22,7 +22,7 @@ from vcam_avatar.config import Config, load_config
 from vcam_avatar.devices.audio_file import read_audio
 from vcam_avatar.devices.memory import MemoryAudioSource, MemorySink
 from vcam_avatar.media import UnitClock
-from vcam_avatar.pipeline import build
+from vcam_avatar.pipeline import build, timings
 from vcam_avatar.pipeline.loop import FrameLoop, PreparedAvatar, Stages
 from vcam_avatar.pipeline.runner import play_stored
 
@@ -124,11 +124,54 @@ def test_run_plays_a_file_live(tmp_path: Path, capsys: pytest.CaptureFixture[str
     out = tmp_path / "live.mp4"
     command = ["run", "--source", f"file:{audio}", "--sink", f"file:{out}", "--live", "--no-control"]
     config = tmp_path / "c.toml"
-    config.write_text("[obs]\nfollow = false\n")
+    config.write_text(QUIET_OBS)
     assert main([*command, "--size", "64x64", "--config", str(config)]) == 0
     frames, picture_s, sound_s = lengths_s(out)
     assert 3 <= frames <= 16  # a busy machine may lose the end
     assert abs(picture_s - sound_s) < 0.1  # but picture and sound stay together
+
+
+QUIET_OBS = "[obs]\nfollow = false\n"
+
+
+def test_a_live_run_counts_all_its_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(timings, "_REMEMBERED", 3)  # a long run makes more frames than are measured
+    audio = write_audio(tmp_path / "voice.wav", babble(0.6))
+    (tmp_path / "c.toml").write_text(QUIET_OBS)
+    command = ["run", "--source", f"file:{audio}", "--sink", "preview", "--no-control", "--size", "64x64"]
+    assert main([*command, "--config", str(tmp_path / "c.toml")]) == 0
+    assert int(capsys.readouterr().out.splitlines()[-1].split(" frames")[0]) > 3
+
+
+def test_a_live_run_without_a_frame_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    audio = write_audio(tmp_path / "voice.wav", babble(0.01))
+    (tmp_path / "c.toml").write_text(QUIET_OBS)
+    command = ["run", "--source", f"file:{audio}", "--sink", "preview", "--no-control", "--size", "64x64"]
+    assert main([*command, "--config", str(tmp_path / "c.toml")]) == 0
+    assert "0 frames" in capsys.readouterr().out
+
+
+def test_only_a_recording_keeps_the_sound() -> None:
+    small = load_config(None, {"video.size": "64x64"})
+    for kind in ("preview", "memory"):  # nobody would ever take it out again
+        assert _live.make_live(("mic", ""), (kind, ""), small).parts.loop.listeners == []
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
+def test_seconds_must_be_some(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--sink", "memory", f"--seconds={seconds}"]) == 2
+    assert "--seconds must be more than 0" in capsys.readouterr().err
+
+
+def test_a_video_never_replaces_its_own_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    audio = write_audio(tmp_path / "voice.wav", babble(0.3))
+    assert render(audio, tmp_path / "talk.mp4") == 0
+    before = (tmp_path / "talk.mp4").read_bytes()
+    assert main(["render", str(tmp_path / "talk.mp4"), "--overwrite", "--quiet", "--size", "64x64"]) == 3
+    assert "holds the sound" in capsys.readouterr().err
+    assert (tmp_path / "talk.mp4").read_bytes() == before
 
 
 def test_demo_makes_video_and_contact_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,6 +198,7 @@ def _bad(folder: Path) -> dict[str, tuple[list[str], int, str]]:
     return {
         "missing": ([str(folder / "none.wav")], 3, "cannot be read"),
         "empty": ([str(folder / "empty.wav")], 3, "is empty"),
+        "folder": ([str(folder)], 3, "is a folder"),
         "text": ([str(folder / "text.wav")], 3, "is not an audio file"),
         "truncated": ([str(folder / "short.wav")], 3, "is cut short"),
         "no samples": ([str(folder / "zero.wav")], 3, "no samples"),
@@ -266,4 +310,15 @@ def test_doctor_names_each_part(capsys: pytest.CaptureFixture[str]) -> None:
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert {"python", "packages", "onnxruntime", "networks", "avatars", "virtual camera"} <= set(checks)
     assert status == int(any(check["needed"] and not check["fine"] for check in checks.values()))
-    assert all(check["fine"] or check["cure"] for check in checks.values())
+    assert all(check["fine"] or check["cure"] or ": " in check["found"] for check in checks.values())
+
+
+def test_doctor_goes_on_with_a_broken_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / "config.toml").write_text("[video]\nfsp = 25\n")
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("did you mean video.fps") == 1
+    assert "+ networks" in out

@@ -32,7 +32,7 @@ def voice() -> FloatArray:
 
 
 def frames_of(config: Config, sound: FloatArray, keep: int = 0) -> MemorySink:
-    loop, _ = make_loop(config)
+    loop = make_loop(config)
     sink = MemorySink(keep=keep)
     play_stored(MemoryAudioSource(sound), loop, sink, config.video.size, config.video.fps)
     return sink
@@ -57,7 +57,7 @@ def test_only_what_should_move_moves(spoken: MemorySink) -> None:
 
 
 def test_the_mouth_follows_the_voice(config: Config, voice: FloatArray) -> None:
-    loop, _ = make_loop(config)
+    loop = make_loop(config)
     face, avatar = loop.stages.face, loop.avatar.face
     opening, change = {}, {}
     for name, sound in (("voice", voice), ("silence", np.zeros_like(voice))):

@@ -13,7 +13,7 @@ from vcam_avatar.cli._studio import make_loop
 from vcam_avatar.config import Config
 from vcam_avatar.daemon.usage import memory_mb, peak_memory_mb
 from vcam_avatar.devices.audio_file import read_audio
-from vcam_avatar.devices.memory import MemoryAudioSource, PreviewSink
+from vcam_avatar.devices.memory import PreviewSink
 from vcam_avatar.evaluation.report import Result, not_measured
 from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
 from vcam_avatar.pipeline.clock import MonotonicClock, Pacer
@@ -56,7 +56,7 @@ def measure_speed(
         hours: simulated length of the memory run; 0 leaves the growth out.
     """
     started = time.perf_counter()
-    loop, _ = make_loop(config)
+    loop = make_loop(config)
     load_s = time.perf_counter() - started
     voice = read_audio(resources.asset_path("demo_voice.flac"))
     fps, what = config.video.fps, f"demo voice, {config.video.size}, {loop.avatar.name}"
@@ -126,7 +126,7 @@ def _memory(loop: FrameLoop, config: Config, voice: FloatArray, hours: float, wh
 
 
 def _play(
-    loop: FrameLoop, config: Config, source: "RepeatedSource | MemoryAudioSource", *, paced: bool = False
+    loop: FrameLoop, config: Config, source: RepeatedSource, *, paced: bool = False
 ) -> tuple[float, float, int]:
     """Wall time, processor time (both in seconds) and frames of one run."""
     sink = PreviewSink()

@@ -5,13 +5,12 @@ import importlib.metadata
 import itertools
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vcam_avatar.config import load_config
+from vcam_avatar.config import Config, config_path, load_config
 from vcam_avatar.errors import AvatarError
 
 _PACKAGES = ("numpy", "cv2", "av", "soundfile", "soxr", "librosa", "numba", "pydantic", "pyvirtualcam")
@@ -25,6 +24,7 @@ class Check:
     fine: bool
     found: str
     cure: str = ""
+    """What to do, where ``found`` does not say it."""
     needed: bool = True
     """Without it no video can be made from a file."""
 
@@ -40,12 +40,16 @@ class Check:
 
 def examine(device: str | None = None) -> list[Check]:
     """Look at everything, in the order in which things build on each other."""
-    checks = [_python(), _packages(), _guarded("configuration", _configuration)]
-    checks.append(_guarded("onnxruntime", lambda: _runtime(device)))
-    checks.append(_guarded("networks", lambda: _networks(device)))
+    try:
+        config, problem = load_config(None, {"networks.device": device}), ""
+    except AvatarError as exc:
+        config, problem = Config(), str(exc)
+    checks = [_python(), _packages(), _configuration(problem)]
+    checks.append(_guarded("onnxruntime", lambda: _runtime(config)))
+    checks.append(_guarded("networks", _networks))
     checks.append(_guarded("avatars", _avatars))
     if all(check.fine for check in checks if check.needed):
-        checks.append(_guarded("speed", lambda: _speed(device)))
+        checks.append(_guarded("speed", lambda: _speed(config)))
     checks.append(_guarded("microphone", _microphone, needed=False))
     checks.append(_guarded("virtual camera", _camera, needed=False))
     return checks
@@ -55,15 +59,11 @@ def _guarded(name: str, check: Callable[[], Check], needed: bool = True) -> Chec
     try:
         return check()
     except AvatarError as exc:
-        cause, _, cure = str(exc).partition(": ")
-        return Check(name, False, cause, cure, needed)
+        return Check(name, False, str(exc), needed=needed)
 
 
 def _python() -> Check:
-    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return Check(
-        "python", sys.version_info >= (3, 11), found, "" if sys.version_info >= (3, 11) else "use 3.11"
-    )
+    return Check("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
 def _packages() -> Check:
@@ -75,27 +75,25 @@ def _packages() -> Check:
             problems.append(f"{name} ({exc})")
     if not problems:
         return Check("packages", True, f"{len(_PACKAGES)} load")
-    cure = "pip install --force-reinstall 'vcam-avatar[cpu]'"
+    cure = "pip install --force-reinstall '.[cpu]'  in the folder of Avatar Cam"
     if any("libGL" in problem or "libgthread" in problem for problem in problems):
         cure = "sudo apt install libgl1 libglib2.0-0"
     return Check("packages", False, "cannot load " + ", ".join(problems), cure)
 
 
-def _configuration() -> Check:
-    from vcam_avatar.config import config_path
-
-    load_config()
+def _configuration(problem: str) -> Check:
+    if problem:
+        return Check("configuration", False, problem)
     path = config_path()
     return Check("configuration", True, str(path) if path.is_file() else f"defaults ({path} does not exist)")
 
 
-def _runtime(device: str | None) -> Check:
+def _runtime(config: Config) -> Check:
     from vcam_avatar.inference import choose_provider
     from vcam_avatar.inference.provider import installed_wheels, onnxruntime
 
     runtime = onnxruntime()
-    wanted = device or load_config().networks.device
-    report = choose_provider("cuda" if wanted == "cuda" else "cpu")
+    report = choose_provider(config.networks.device)
     wheels = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in installed_wheels())
     found = f"{wheels or runtime.__version__}, networks run on {report.used}"
     if report.reason is None:
@@ -104,7 +102,7 @@ def _runtime(device: str | None) -> Check:
     return Check("onnxruntime", False, f"{found}: {cause}", cure)
 
 
-def _networks(device: str | None) -> Check:
+def _networks() -> Check:
     from vcam_avatar.inference import Network
     from vcam_avatar.resources import models_dir
 
@@ -129,15 +127,14 @@ def _avatars() -> Check:
     return Check("avatars", True, ", ".join(entry.name for entry in entries))
 
 
-def _speed(device: str | None) -> Check:
+def _speed(config: Config) -> Check:
     from vcam_avatar import resources
     from vcam_avatar.cli._studio import make_loop
     from vcam_avatar.devices.audio_file import FileAudioSource
     from vcam_avatar.media import UnitClock
     from vcam_avatar.pipeline.units import cut_units
 
-    config = load_config(None, {"networks.device": device})
-    loop, _ = make_loop(config)
+    loop = make_loop(config)
     voice = FileAudioSource(resources.asset_path("demo_voice.flac"))
     moments = []
     for _frame in loop.frames(cut_units(voice.blocks(), UnitClock(config.video.fps))):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from vcam_avatar.avatars import find_avatar, list_avatars, load_avatar
 from vcam_avatar.avatars.format import avatar_folders
 from vcam_avatar.avatars.watch import AvatarWatch, array_bytes
-from vcam_avatar.cli._options import existing_or_new_video
-from vcam_avatar.cli._studio import make_loop
+from vcam_avatar.cli._options import video_to_write
+from vcam_avatar.cli._studio import make_loop, render_file
 from vcam_avatar.config import Config
 from vcam_avatar.daemon.parts import Parts
 from vcam_avatar.daemon.shelf import Shelf
@@ -19,7 +19,7 @@ from vcam_avatar.daemon.usage import give_memory_back
 from vcam_avatar.devices.audio_file import FileAudioSource
 from vcam_avatar.devices.memory import MemorySink, PreviewSink
 from vcam_avatar.devices.paced import PacedSource
-from vcam_avatar.devices.sound_track import FileSoundTrack, HeardSoundTrack, SoundTrack
+from vcam_avatar.devices.sound_track import HeardSoundTrack
 from vcam_avatar.errors import ConfigError
 from vcam_avatar.pipeline import build
 from vcam_avatar.pipeline.clock import MonotonicClock
@@ -47,20 +47,24 @@ def run(args: argparse.Namespace, config: Config) -> int:
         raise ConfigError(
             f"unknown sink {args.sink!r}: use camera, camera:NAME, file:PATH.mp4, preview or memory"
         )
+    if args.seconds is not None and not args.seconds > 0:
+        raise ConfigError(f"--seconds must be more than 0, got {args.seconds:g}")
+    video = None
+    if sink_kind == "file":
+        video = video_to_write(Path(sink_name), args.overwrite, Path(name) if kind == "file" else None)
     if kind == "file" and sink_kind in ("file", "memory") and not (args.loop or args.seconds or args.live):
-        return _run_stored(Path(name), sink_kind, sink_name, config, overwrite=args.overwrite)
+        return _run_stored(Path(name), video, config)
     return _run_service(args, config, (kind, name), (sink_kind, sink_name))
 
 
-def _run_stored(audio: Path, sink_kind: str, sink_name: str, config: Config, *, overwrite: bool) -> int:
-    """As fast as it goes, no frame late or left out."""
+def _run_stored(audio: Path, video: Path | None, config: Config) -> int:
+    """As fast as it goes, no frame late or left out; without ``video`` the frames are only made."""
+    if video is not None:
+        print(f"{video}: {render_file(audio, video, config, progress=False)}")
+        return 0
     source = FileAudioSource(audio)
-    track = FileSoundTrack(audio) if sink_kind == "file" else None
-    sink = _make_sink((sink_kind, sink_name), config, track, overwrite=overwrite)
-    assert sink is not None  # no camera here
-    with _finished(sink):
-        loop, _ = make_loop(config)
-        sent = play_stored(source, loop, sink, config.video.size, config.video.fps)
+    loop = make_loop(config)
+    sent = play_stored(source, loop, MemorySink(), config.video.size, config.video.fps)
     print(_summary(sent, loop))
     return 0
 
@@ -81,12 +85,12 @@ def _run_service(
             server.start()  # first of all: a second service is turned away before it loads anything
             stack.callback(server.stop)
         stack.enter_context(logging_to(args.log or default_log_file()))
-        live = make_live(source, sink, config, loop=args.loop, overwrite=args.overwrite)
+        live = make_live(source, sink, config, loop=args.loop)
         stack.enter_context(_finished(live.recorder))
         print(f"running with avatar {live.parts.loop.avatar.name}; Ctrl+C stops", flush=True)
-        status = AvatarService(live.parts, server).run(args.seconds)
-    loop = live.parts.loop
-    print(_summary(loop.timings.spreads()["latency"].count, loop, live.parts.units))
+        service = AvatarService(live.parts, server)
+        status = service.run(args.seconds)
+    print(_summary(service.figures.frames, live.parts.loop, live.parts.units))
     return status
 
 
@@ -105,27 +109,23 @@ def make_live(
     config: Config,
     *,
     loop: bool = False,
-    overwrite: bool = False,
 ) -> Live:
     """Load the networks and the avatar and choose the devices.
 
     Args:
         source: kind (``mic`` or ``file``) and name.
-        sink: kind (``camera``, ``file``, ``memory`` or ``preview``) and name.
+        sink: kind (``camera``, ``file``, ``memory`` or ``preview``) and name; a video is replaced.
         loop: start a file again at its end.
-        overwrite: replace an existing video.
 
     Raises:
         AvatarError: something cannot be loaded or opened.
     """
-    frames, _ = make_loop(config, hold_faults=True)
-    heard = HeardSoundTrack()
-    recorder = _make_sink(sink, config, heard, overwrite=overwrite)
+    frames = make_loop(config, hold_faults=True)
+    recorder = _make_recorder(sink, config, frames)
     sinks: list[FrameSink] = []
     if recorder is not None:
         sinks.append(GaplessSink(recorder))
         sinks[0].open(config.video.size, float(config.video.fps))
-        frames.listeners.append(heard.hear)
     camera = None
     if sink[0] == "camera":
         from vcam_avatar.devices.virtual_camera import VirtualCameraSink
@@ -180,14 +180,17 @@ def _source_opener(source: tuple[str, str], config: Config, *, loop: bool) -> Ca
     return open_microphone
 
 
-def _make_sink(
-    sink: tuple[str, str], config: Config, track: SoundTrack | None, *, overwrite: bool
+def _make_recorder(
+    sink: tuple[str, str], config: Config, frames: FrameLoop
 ) -> "MemorySink | PreviewSink | VideoFileSink | None":
+    """What frames are kept in, with the sound the loop hears where it takes sound; None for a camera."""
     kind, name = sink
     if kind == "file":
         from vcam_avatar.devices.video_file import VideoFileSink
 
-        return VideoFileSink(existing_or_new_video(Path(name), overwrite), track, config.video.fps)
+        heard = HeardSoundTrack()
+        frames.listeners.append(heard.hear)
+        return VideoFileSink(Path(name), heard, config.video.fps)
     return {"memory": MemorySink, "preview": PreviewSink}[kind]() if kind != "camera" else None
 
 

@@ -43,14 +43,21 @@ def config_from(args: argparse.Namespace, **more: object) -> "Config":
     return load_config(args.config, {**flags, **more})
 
 
-def existing_or_new_video(path: Path, overwrite: bool) -> Path:
+def video_to_write(path: Path, overwrite: bool, sound: Path | None = None) -> Path:
     """Return ``path`` when a video may be written there.
 
+    Args:
+        path: the video.
+        overwrite: an existing file may be replaced.
+        sound: the file the sound comes from, which is never replaced.
+
     Raises:
-        MediaError: it exists already and ``overwrite`` is not set.
+        MediaError: it is the sound's own file, or it exists and ``overwrite`` is not set.
     """
     from vcam_avatar.errors import MediaError
 
+    if sound is not None and path.exists() and sound.exists() and path.samefile(sound):
+        raise MediaError(f"{path} holds the sound: choose another name for the video with  -o NAME.mp4")
     if path.exists() and not overwrite:
         raise MediaError(f"{path} exists already: choose another name, or allow it with  --overwrite")
     return path

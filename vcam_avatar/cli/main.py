@@ -1,11 +1,14 @@
 """Entry point: finds the subcommands, runs one, turns errors into one line and an exit code."""
 
 import argparse
+import contextlib
+import errno
 import importlib
 import logging
 import os
 import pkgutil
 import sys
+import threading
 from collections.abc import Sequence
 
 from vcam_avatar import cli
@@ -36,8 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    An ``AvatarError`` becomes one line on standard error and its own status; the traceback is only
-    logged at ``-vv``.
+    An ``AvatarError``, a missing package and a file that cannot be written become one line on standard
+    error and a status of their own; the traceback is only logged at ``-vv``.
     """
     try:
         args = build_parser().parse_args(argv)
@@ -48,23 +51,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.handler(args))
     except AvatarError as exc:
-        logger.debug("failed", exc_info=True)
-        print(f"vcam-avatar: {' '.join(str(exc).split())}", file=sys.stderr)
-        return exc.exit_code
+        return _failed(str(exc), exc.exit_code)
     except ImportError as exc:
-        if "shared object" not in str(exc):
+        if "shared object" in str(exc):
+            # OpenCV needs two system libraries that bare Linux machines lack.
+            return _failed(f"{exc}; on Debian or Ubuntu: sudo apt install libgl1 libglib2.0-0")
+        if exc.name is None or exc.name.partition(".")[0] == "vcam_avatar":
             raise
-        # OpenCV needs two system libraries that bare Linux machines lack.
-        print(
-            f"vcam-avatar: {exc}; on Debian or Ubuntu: sudo apt install libgl1 libglib2.0-0", file=sys.stderr
+        return _failed(
+            f"{exc}: install what is missing with  pip install '.[cpu]'  in the folder of Avatar Cam"
         )
-        return AvatarError.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader of our output has gone; do not complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as exc:
+        if exc.filename is None and exc.errno != errno.ENOSPC:
+            raise
+        where = f"{exc.filename}: " if exc.filename else ""
+        return _failed(f"{where}{exc.strerror}: choose a place with room that you may write to")
+
+
+def _failed(message: str, status: int = AvatarError.exit_code) -> int:
+    """Say what is wrong, in one line."""
+    logger.debug("failed", exc_info=True)
+    print(f"vcam-avatar: {' '.join(message.split())}", file=sys.stderr)
+    return status
 
 
 def _version() -> str:
@@ -73,5 +87,19 @@ def _version() -> str:
     return __version__
 
 
+def entry() -> None:
+    """The program: ``main``, and the end of the process."""
+    status = main()
+    if any(thread.daemon for thread in threading.enumerate()):
+        # An avatar may still be being prepared: a thread that comes back from native code while the
+        # interpreter ends would abort the process. All that matters is closed by now.
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

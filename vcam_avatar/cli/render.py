@@ -19,10 +19,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _run(args: argparse.Namespace) -> int:
     config = _options.config_from(args)
-    out = _options.existing_or_new_video(args.out or args.audio.with_suffix(".mp4"), args.overwrite)
+    named = args.audio if args.audio.name else args.audio / "avatar"  # "." and ".." have no name to go by
+    out = _options.video_to_write(args.out or named.with_suffix(".mp4"), args.overwrite, args.audio)
     from vcam_avatar.cli._studio import render_file
 
     done = render_file(args.audio, out, config, progress=not args.quiet)
-    speed = done.duration_s / max(done.wall_s, 1e-9)
-    print(f"{out}: {done.frames} frames, {done.duration_s:.2f} s, made {speed:.1f} times as fast as it plays")
+    print(f"{out}: {done}")
     return 0

@@ -33,7 +33,7 @@ class AudioFile:
         """Open ``path`` and check that it holds sound.
 
         Raises:
-            MediaError: missing, empty, damaged, no sound in it, or an unusual sample rate.
+            MediaError: missing, empty, damaged, no sound in it, no samples, or an unusual sample rate.
         """
         self.path = path
         if path.is_dir():
@@ -60,6 +60,9 @@ class AudioFile:
             raise MediaError(
                 f"{path} has {self.rate_hz} Hz: convert it to between {MIN_RATE_HZ} and {MAX_RATE_HZ} Hz"
             )
+        if self.duration_s == 0:
+            self.close()
+            raise self._no_samples()
 
     def blocks(self) -> Iterator[FloatArray]:
         """Yield float32 ``(n, channels)`` blocks, n >= 1, full scale +-1, at the file's own rate.
@@ -75,7 +78,7 @@ class AudioFile:
             if len(block):
                 yield block
         if total == 0:
-            raise MediaError(f"{self.path} has no samples in it: record it again")
+            raise self._no_samples()
 
     def close(self) -> None:
         """Close the file; may be called twice."""
@@ -83,6 +86,9 @@ class AudioFile:
             self._sound.close()
         if self._container is not None:
             self._container.close()
+
+    def _no_samples(self) -> MediaError:
+        return MediaError(f"{self.path} has no samples in it: record it again")
 
     def _check_complete(self, sound: sf.SoundFile) -> None:
         # libsndfile silently shortens a WAV whose header promises more; only its log tells.
