@@ -6,7 +6,6 @@ from control_doubles import FakeShow
 from vcam_avatar.control.commands import (
     COMMANDS,
     OBS,
-    Dispatcher,
     Hold,
     Idle,
     Mute,
@@ -25,6 +24,7 @@ from vcam_avatar.control.commands import (
     from_wire,
     to_wire,
 )
+from vcam_avatar.control.dispatcher import Dispatcher
 from vcam_avatar.errors import ControlError
 
 

@@ -5,8 +5,10 @@ import logging
 import pytest
 from control_doubles import FakeShow
 
-from vcam_avatar.control.commands import Dispatcher
-from vcam_avatar.control.obs.follow import Event, Follower, Input, Rules, add_camera_source
+from vcam_avatar.control.dispatcher import Dispatcher
+from vcam_avatar.control.obs.camera_source import add_camera_source
+from vcam_avatar.control.obs.follow import Follower, Rules
+from vcam_avatar.control.obs.port import Event, Input
 from vcam_avatar.errors import ControlError
 
 

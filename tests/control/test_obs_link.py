@@ -10,11 +10,12 @@ from control_doubles import FakeShow
 from fake_obs import FakeObs
 from pydantic import SecretStr
 
-from vcam_avatar.control import obs_link
-from vcam_avatar.control.commands import OBS, Dispatcher
+from vcam_avatar.control.commands import OBS
+from vcam_avatar.control.dispatcher import Dispatcher
+from vcam_avatar.control.obs import client, link
 from vcam_avatar.control.obs.files import Address
 from vcam_avatar.control.obs.follow import Follower, Rules
-from vcam_avatar.control.obs_link import ObsLink
+from vcam_avatar.control.obs.link import ObsLink
 from vcam_avatar.errors import ControlError
 
 PASSWORD = "fake-password-91"
@@ -46,11 +47,11 @@ class Bed:
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch):
-    monkeypatch.setattr(obs_link, "TIMEOUT_S", 0.4)
-    monkeypatch.setattr(obs_link, "HEARTBEAT_S", 0.3)
-    monkeypatch.setattr(obs_link, "FIRST_RETRY_S", 0.05)
-    monkeypatch.setattr(obs_link, "LAST_RETRY_S", 0.2)
-    monkeypatch.setattr(obs_link, "ADDRESS_CHECK_S", 0.1)
+    monkeypatch.setattr(client, "TIMEOUT_S", 0.4)
+    monkeypatch.setattr(link, "HEARTBEAT_S", 0.3)
+    monkeypatch.setattr(link, "FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(link, "LAST_RETRY_S", 0.2)
+    monkeypatch.setattr(link, "ADDRESS_CHECK_S", 0.1)
     yield
     for thread in threading.enumerate():
         if thread.name == "obs-link":
@@ -260,7 +261,7 @@ def test_the_command_line_gets_a_remedy():
     gone = FakeObs()
     gone.close()
     with pytest.raises(ControlError, match="Enable WebSocket server"):
-        obs_link.connect(Address("127.0.0.1", gone.port, None, "test"))
+        client.connect(Address("127.0.0.1", gone.port, None, "test"))
 
 
 def test_the_state_of_obs_own_camera_arrives(log_text):

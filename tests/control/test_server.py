@@ -15,7 +15,8 @@ from control_doubles import FakeShow
 from vcam_avatar.cli.main import main
 from vcam_avatar.control import server as server_module
 from vcam_avatar.control.client import send
-from vcam_avatar.control.commands import Dispatcher, Status, Switch
+from vcam_avatar.control.commands import Status, Switch
+from vcam_avatar.control.dispatcher import Dispatcher
 from vcam_avatar.control.instance import RUNTIME_DIR_VARIABLE, Instance, InstanceFile, read_instance
 from vcam_avatar.control.server import ControlServer
 from vcam_avatar.errors import ControlError

@@ -12,7 +12,8 @@ from daemon_doubles import Stage, ToneSource, eventually
 from vcam_avatar.cli.main import main
 from vcam_avatar.config import load_config
 from vcam_avatar.control.client import send
-from vcam_avatar.control.commands import Dispatcher, Mute, Next, Reload, Set, Status, Stop, Switch, Unmute
+from vcam_avatar.control.commands import Mute, Next, Reload, Set, Status, Stop, Switch, Unmute
+from vcam_avatar.control.dispatcher import Dispatcher
 from vcam_avatar.control.instance import RUNTIME_DIR_VARIABLE
 from vcam_avatar.control.server import ControlServer
 from vcam_avatar.daemon.health import Health, State

@@ -145,7 +145,7 @@ def _status(args: argparse.Namespace) -> int:
             }
         )
     if report["running"]:
-        from vcam_avatar.control.obs_link import connect
+        from vcam_avatar.control.obs.client import connect
 
         try:
             client = connect()
@@ -193,8 +193,8 @@ def _lines(report: dict[str, Any]) -> list[str]:
 
 
 def _add_source(args: argparse.Namespace) -> int:
-    from vcam_avatar.control.obs.follow import add_camera_source
-    from vcam_avatar.control.obs_link import connect
+    from vcam_avatar.control.obs.camera_source import add_camera_source
+    from vcam_avatar.control.obs.client import connect
     from vcam_avatar.devices.virtual_camera import CAMERA_LABEL, find_device
     from vcam_avatar.errors import ControlError
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vcam_avatar.control.client import MAX_LINE_BYTES, ask
-from vcam_avatar.control.commands import Answer, Dispatcher, Status, from_wire
+from vcam_avatar.control.commands import Answer, Status, from_wire
+from vcam_avatar.control.dispatcher import Dispatcher
 from vcam_avatar.control.instance import (
     HEARTBEAT_S,
     STALE_AFTER_S,

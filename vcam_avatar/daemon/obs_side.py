@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vcam_avatar.config import ObsConfig
-from vcam_avatar.control.commands import Dispatcher
+from vcam_avatar.control.dispatcher import Dispatcher
 from vcam_avatar.control.obs.files import find_address
 from vcam_avatar.control.obs.follow import Follower, Rules
 from vcam_avatar.control.obs.install import put_names
-from vcam_avatar.control.obs_link import ObsLink
+from vcam_avatar.control.obs.link import ObsLink
 from vcam_avatar.daemon.health import Health
 from vcam_avatar.errors import ControlError
 

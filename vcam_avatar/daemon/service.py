@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vcam_avatar.config import changed
-from vcam_avatar.control.commands import Answer, Dispatcher
+from vcam_avatar.control.commands import Answer
+from vcam_avatar.control.dispatcher import Dispatcher
 from vcam_avatar.control.server import ControlServer
 from vcam_avatar.daemon.feed import CameraFeed
 from vcam_avatar.daemon.figures import Figures

@@ -4,18 +4,16 @@ Speaks to OBS through the ``Obs`` port, so that it can be tested without one. Ev
 link's thread.
 """
 
-import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from vcam_avatar.control.commands import (
     OBS,
     Command,
-    Dispatcher,
     Hold,
     Mute,
     Next,
@@ -26,67 +24,17 @@ from vcam_avatar.control.commands import (
     ToggleMute,
     Unmute,
 )
+from vcam_avatar.control.dispatcher import Dispatcher
+from vcam_avatar.control.obs.offsets import OffsetMemory
+from vcam_avatar.control.obs.port import CAMERA_KINDS, MICROPHONE_KINDS, Event, Obs
 from vcam_avatar.errors import ControlError
 
 log = logging.getLogger(__name__)
 
-MICROPHONE_KINDS = (
-    "pulse_input_capture",
-    "alsa_input_capture",
-    "wasapi_input_capture",
-    "coreaudio_input_capture",
-)
-CAMERA_KINDS: Mapping[str, str] = {
-    "v4l2_input": "device_id",
-    "dshow_input": "video_device_id",
-    "av_capture_input": "device",
-    "av_capture_input_v2": "device",
-    "macos-avcapture": "device",
-}
-"""Kind of a camera source in OBS -> the setting that names its device."""
 MIN_OFFSET_MS, MAX_OFFSET_MS = -950, 20000
 OFFSET_TOLERANCE_MS = 5
 COLLECTION_SETTLES_S = 0.5
 """Events keep coming for a moment after a scene collection was changed; none is a user's doing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One input of OBS."""
-
-    name: str
-    kind: str
-
-
-class Obs(Protocol):
-    """What can be asked of a connected OBS. Every call may raise ``ControlError`` when OBS refuses and
-    ``ConnectionError`` when it is gone."""
-
-    def version(self) -> str: ...
-    def inputs(self) -> Sequence[Input]: ...
-    def is_muted(self, name: str) -> bool: ...
-    def sync_offset_ms(self, name: str) -> int: ...
-    def set_sync_offset_ms(self, name: str, offset_ms: int) -> None: ...
-    def settings_of(self, name: str) -> Mapping[str, Any]: ...
-    def change_settings(self, name: str, settings: Mapping[str, Any]) -> None: ...
-    def devices_of(self, name: str, setting: str) -> Sequence[tuple[str, str]]: ...
-    def current_scene(self) -> str: ...
-    def scenes(self) -> Sequence[str]: ...
-    def input_kinds(self) -> Sequence[str]: ...
-    def create_source(self, scene: str, name: str, kind: str, settings: Mapping[str, Any]) -> None: ...
-    def remove_input(self, name: str) -> None: ...
-    def collection(self) -> str: ...
-    def hotkeys(self) -> Sequence[str]: ...
-    def own_camera_active(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened in OBS."""
-
-    kind: str
-    """hotkey, scene, mute, offset, own-camera, collection-changing, collection-changed or exit."""
-    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,98 +248,3 @@ class Follower:
                 obs.set_sync_offset_ms(name, entry.before)
                 log.info("obs: sync offset of %s is %d ms again", name, entry.before)
             self._memory.forget(collection, name)
-
-
-@dataclass(frozen=True, slots=True)
-class OffsetEntry:
-    """One input's offset before us, and the one we set."""
-
-    before: int
-    ours: int
-
-
-class OffsetMemory:
-    """The offsets that OBS had before us, per scene collection and input, on disk."""
-
-    def __init__(self, file: Path | None) -> None:
-        self._file = file
-        self.entries: dict[str, dict[str, OffsetEntry]] = {}
-        try:
-            raw = json.loads(file.read_text(encoding="utf-8")) if file is not None else {}
-            self.entries = {
-                collection: {name: OffsetEntry(**entry) for name, entry in inputs.items()}
-                for collection, inputs in raw.items()
-            }
-        except (OSError, ValueError, TypeError, AttributeError):
-            pass  # none yet, or unreadable: there is nothing to give back
-
-    def entry(self, collection: str, name: str) -> OffsetEntry | None:
-        """What is remembered of one input."""
-        return self.entries.get(collection, {}).get(name)
-
-    def remember(self, collection: str, name: str, before: int, ours: int) -> None:
-        """Keep ``before``, unless it is what we set ourselves."""
-        known = self.entry(collection, name)
-        original = known.before if known is not None and known.ours == before else before
-        self.entries.setdefault(collection, {})[name] = OffsetEntry(original, ours)
-        self._save()
-
-    def forget(self, collection: str, name: str) -> None:
-        """The input is the user's again."""
-        inputs = self.entries.get(collection, {})
-        if inputs.pop(name, None) is not None:
-            if not inputs:
-                self.entries.pop(collection, None)
-            self._save()
-
-    def _save(self) -> None:
-        if self._file is None:
-            return
-        content = {
-            collection: {name: {"before": e.before, "ours": e.ours} for name, e in inputs.items()}
-            for collection, inputs in self.entries.items()
-        }
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            draft = self._file.with_suffix(".new")
-            draft.write_text(json.dumps(content), encoding="utf-8")
-            draft.replace(self._file)
-        except OSError as exc:
-            log.warning("obs: cannot remember the sync offsets: %s", exc)
-
-
-def add_camera_source(obs: Obs, device: str | None, label: str, scene: str | None = None) -> str:
-    """Put our camera as a source into ``scene`` (default: the one shown).
-
-    Args:
-        device: the device as OBS names it; None to look it up by ``label`` in OBS's list.
-        label: name of the camera, and of the new source.
-
-    Returns:
-        A sentence on what was done.
-
-    Raises:
-        ControlError: there is no such scene, the source is there already, or OBS sees no such camera.
-    """
-    known = obs.scenes()
-    scene = scene or obs.current_scene()
-    if scene not in known:
-        raise ControlError(f"OBS has no scene {scene!r}; its scenes are {', '.join(known)}")
-    kinds = obs.input_kinds()
-    kind = next((k for k in CAMERA_KINDS if k in kinds), None)
-    if kind is None:
-        raise ControlError("this OBS cannot show cameras: it has no camera source")
-    taken = {i.name for i in obs.inputs()}
-    if label in taken:
-        raise ControlError(f"OBS has a source {label!r} already; add that one to the scene")
-    setting = CAMERA_KINDS[kind]
-    obs.create_source(scene, label, kind, {setting: device} if device else {})
-    if device is None:
-        listed = obs.devices_of(label, setting)
-        device = next((value for name, value in listed if label in name), None)
-        if device is None:
-            obs.remove_input(label)
-            names = ", ".join(name for name, _ in listed) or "none"
-            raise ControlError(f"OBS sees no camera {label!r}, only: {names}; start `vcam-avatar run` first")
-        obs.change_settings(label, {setting: device})
-    return f"source {label!r} is in scene {scene!r}"
