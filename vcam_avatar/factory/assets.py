@@ -70,10 +70,7 @@ class AssetFolder:
 
     def mesh(self, kind: str, name: str) -> Path | None:
         """The ``.mhclo`` file of an asset, or None when absent."""
-        if self.root is None:
-            return None
-        file = self.root / kind / name / f"{name}.mhclo"
-        return file if file.is_file() else None
+        return self._file(kind, name, f"{name}.mhclo")
 
     def hairs(self) -> list[str]:
         """Hair meshes that exist here."""
@@ -89,10 +86,11 @@ class AssetFolder:
 
     def texture(self, kind: str, name: str) -> Path | None:
         """Diffuse texture of a hair or outfit, or None."""
-        if self.root is None:
-            return None
-        file = self.root / kind / name / f"{name}_diffuse.png"
-        return file if file.is_file() else None
+        return self._file(kind, name, f"{name}_diffuse.png")
+
+    def _file(self, kind: str, name: str, file_name: str) -> Path | None:
+        file = None if self.root is None else self.root / kind / name / file_name
+        return file if file is not None and file.is_file() else None
 
     def skins(self) -> list[Path]:
         """Photographic skin textures."""

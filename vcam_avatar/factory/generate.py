@@ -47,19 +47,17 @@ def _maker(job: Job) -> Maker:
     from vcam_avatar.factory.renderer import Renderer
 
     assets = AssetFolder(job.assets)
-    if job.kind == "faces":
-        renderer = Renderer(faces.SIZE_PX, faces.SIZE_PX, job.samples)
-        return lambda index: faces.face_sample(renderer, job.seed, index, job.style, assets)
-    if job.kind == "bodies":
-        renderer = Renderer(bodies.SIZE_PX, bodies.SIZE_PX, job.samples)
-        return lambda index: bodies.body_sample(renderer, job.seed, index, job.style, assets)
-    if job.kind == "hands":
-        renderer = Renderer(hands.SIZE_PX, hands.SIZE_PX, job.samples)
-        return lambda index: hands.hand_sample(renderer, job.seed, index, job.style, assets)
-    if job.kind == "clips":
-        renderer = Renderer(bodies.SIZE_PX, bodies.SIZE_PX, job.samples)
-        return lambda index: bodies.clip_sample(renderer, job.seed, index, job.style, assets)
-    raise ConfigError(f"no data set {job.kind!r}; known are {', '.join(KILOBYTES)}")
+    kinds = {
+        "faces": (faces.SIZE_PX, faces.face_sample),
+        "bodies": (bodies.SIZE_PX, bodies.body_sample),
+        "hands": (hands.SIZE_PX, hands.hand_sample),
+        "clips": (bodies.SIZE_PX, bodies.clip_sample),
+    }
+    if job.kind not in kinds:
+        raise ConfigError(f"no data set {job.kind!r}; known are {', '.join(KILOBYTES)}")
+    size_px, make = kinds[job.kind]
+    renderer = Renderer(size_px, size_px, job.samples)
+    return lambda index: make(renderer, job.seed, index, job.style, assets)
 
 
 def _make_shards(job: Job, numbers: list[int]) -> Iterator[dict[str, Any]]:

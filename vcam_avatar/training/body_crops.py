@@ -18,7 +18,7 @@ from vcam_avatar.media import ByteArray, FloatArray
 from vcam_avatar.stages.body_paint import HAND_FROM, HAND_WHOLE, HandPainter, Painted, Ramp, make_ramp, over
 from vcam_avatar.stages.body_refine import crop_box
 from vcam_avatar.stages.hands import HandMesh, bone_matrices, forearm_matrix, load_hand_mesh
-from vcam_avatar.training.body_lift import FOREARM_PALMS, HandLift, Kinematics
+from vcam_avatar.training.body_lift import FOREARM_PALMS, HandLift, Kinematics, load_lift
 
 CROP_PX = 128
 """Side of the stored crops."""
@@ -284,9 +284,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    lift = HandLift()
-    lift.load_state_dict(torch.load(options.lift, weights_only=True)["net"])
-    lift.eval()
+    lift = load_lift(options.lift)
     mesh = load_hand_mesh(options.models / "hand_mesh.npz")
     build(options.data, options.out, mesh, lift, tuple(options.videos))
     return 0

@@ -19,7 +19,7 @@ from vcam_avatar.stages.body_paint import HandPainter, over
 from vcam_avatar.stages.body_refine import crop_box
 from vcam_avatar.stages.hands import HandMesh, bone_matrices, load_hand_mesh
 from vcam_avatar.training.body_crops import CROP_PX, FADE, Fitted, fit_hands, grey_ramp, regress_ramp
-from vcam_avatar.training.body_lift import HandLift, Kinematics
+from vcam_avatar.training.body_lift import HandLift, Kinematics, load_lift
 
 _LIGHT = (-0.1, -0.6, 0.8)
 _CANVAS_PX = 224
@@ -127,9 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    lift = HandLift()
-    lift.load_state_dict(torch.load(options.lift, weights_only=True)["net"])
-    lift.eval()
+    lift = load_lift(options.lift)
     mesh = load_hand_mesh(options.models / "hand_mesh.npz")
     hand, rng = Kinematics(mesh), np.random.default_rng(1)
     stored: dict[str, list[Any]] = {"drawn": [], "real": [], "error": []}

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from vcam_avatar.inference.sidecar import write_sidecar
 from vcam_avatar.training.body_crops import CROP_PX, HELD_OUT
+from vcam_avatar.training.checkpoint import export_onnx, load_checkpoint, save_checkpoint
 
 MODEL_NAME = "hand_refiner"
 SIZE = 80
@@ -232,19 +233,8 @@ def _ssim(a: Tensor, b: Tensor) -> Tensor:
 
 def export(net: nn.Module, out: Path, metrics: dict[str, float], recipe: str) -> None:
     """Write ``hand_refiner.onnx`` and its sidecar; refuses when torch and onnxruntime disagree."""
-    import onnxruntime
-
-    net.eval()
-    example = torch.rand(2, 4, SIZE, SIZE)
-    torch.onnx.export(
-        net, (example,), str(out), input_names=["crop"], output_names=["correction"],
-        opset_version=17, dynamo=False,
-    )  # fmt: skip
-    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
-    got = session.run(None, {"crop": example.numpy()})[0]
-    worst = float(np.abs(got - net(example).detach().numpy()).max())
-    if worst > 1e-3:
-        raise RuntimeError(f"onnxruntime and torch differ by {worst}")
+    example = (torch.rand(2, 4, SIZE, SIZE),)
+    worst = export_onnx(net, example, out, input_names=["crop"], output_names=["correction"], tolerance=1e-3)
     write_sidecar(
         out,
         description="crop around a drawn hand -> correction of its colours (conditional GAN)",
@@ -263,12 +253,6 @@ def export(net: nn.Module, out: Path, metrics: dict[str, float], recipe: str) ->
         recipe=recipe,
         metrics={**metrics, "parity": worst},
     )
-
-
-def _save(path: Path, parts: dict[str, Any]) -> None:
-    partial = path.with_suffix(".part")
-    torch.save(parts, partial)
-    partial.replace(path)
 
 
 def _sheet(net: nn.Module, held: Pairs, path: Path) -> None:
@@ -305,10 +289,15 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = options.work / "checkpoint.pt"
     step, spent = 0, 0.0
     if checkpoint.is_file():
-        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+        state = load_checkpoint(checkpoint)
         for name, part in parts.items():
             part.load_state_dict(state[name])
         step, spent = int(state["step"]), float(state["minutes"])
+
+    def keep(minutes: float) -> None:
+        states = {name: part.state_dict() for name, part in parts.items()}
+        save_checkpoint(checkpoint, {**states, "step": step, "minutes": minutes})
+
     rng = np.random.default_rng(step + 1)
     start = time.monotonic()
     while (minutes := (time.monotonic() - start) / 60) < options.minutes:
@@ -349,11 +338,9 @@ def main(argv: list[str] | None = None) -> int:
                 flush=True,
             )
         if step % 100 == 0:
-            states = {name: part.state_dict() for name, part in parts.items()}
-            _save(checkpoint, {**states, "step": step, "minutes": spent + minutes})
+            keep(spent + minutes)
             _sheet(net, held, options.work / "sheet.png")
-    states = {name: part.state_dict() for name, part in parts.items()}
-    _save(checkpoint, {**states, "step": step, "minutes": spent + options.minutes})
+    keep(spent + options.minutes)
     shipped = Shipped(net)
     _sheet(shipped, held, options.work / "sheet.png")
     metrics = measure(shipped, held) | {"steps": float(step), "minutes": spent + options.minutes}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vcam_avatar.inference.sidecar import write_sidecar
 from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.hands import ANGLE_COUNT, LOWER, UPPER, HandMesh, load_hand_mesh
+from vcam_avatar.training.checkpoint import export_onnx, load_checkpoint, save_checkpoint
 
 MODEL_NAME = "hand_lift"
 FOREARM_PALMS = 2.25
@@ -274,21 +275,23 @@ def measure(net: HandLift, hand: Kinematics, mesh: HandMesh, held: RealHands) ->
     }
 
 
+def load_lift(checkpoint: Path) -> HandLift:
+    """The network of a checkpoint.
+
+    Raises:
+        ModelError: missing or damaged.
+    """
+    net = HandLift()
+    net.load_state_dict(load_checkpoint(checkpoint)["net"])
+    net.eval()
+    return net
+
+
 def export(net: HandLift, out: Path, metrics: dict[str, float], recipe: str) -> None:
     """Write ``hand_lift.onnx`` and its sidecar; refuses when torch and onnxruntime disagree."""
-    import onnxruntime
-
-    net.eval()
     example = (torch.randn(2, 21, 2), nn.functional.normalize(torch.randn(2, 3), dim=1))
-    torch.onnx.export(
-        net, example, str(out), input_names=["points", "forearm"], output_names=["rotation", "angles"],
-        opset_version=17, dynamo=False,
-    )  # fmt: skip
-    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
-    got = session.run(None, {"points": example[0].numpy(), "forearm": example[1].numpy()})
-    worst = max(float(np.abs(a - b.detach().numpy()).max()) for a, b in zip(got, net(*example), strict=True))
-    if worst > 1e-3:
-        raise RuntimeError(f"onnxruntime and torch differ by {worst}")
+    names, outputs = ("points", "forearm"), ("rotation", "angles")
+    worst = export_onnx(net, example, out, input_names=names, output_names=outputs, tolerance=1e-3)
     write_sidecar(
         out,
         description="21 hand points and the forearm's direction -> palm rotation and 20 joint angles",
@@ -318,12 +321,17 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = options.work / "checkpoint.pt"
     step, spent = 0, 0.0
     if checkpoint.is_file():
-        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+        state = load_checkpoint(checkpoint)
         net.load_state_dict(state["net"])
         optimiser.load_state_dict(state["optimiser"])
         step, spent = int(state["step"]), float(state["minutes"])
     train, held = load_real(options.data)
     print(f"{len(train.points)} real hands, {len(held.points)} held out", flush=True)
+
+    def keep(minutes: float) -> None:
+        state = {"net": net.state_dict(), "optimiser": optimiser.state_dict()}
+        save_checkpoint(checkpoint, {**state, "step": step, "minutes": minutes})
+
     rng = np.random.default_rng(step + 1)
     start = time.monotonic()
     while (minutes := (time.monotonic() - start) / 60) < options.minutes:
@@ -339,20 +347,13 @@ def main(argv: list[str] | None = None) -> int:
         if step % 500 == 0:
             figures = {k: round(v, 4) for k, v in measure(net, hand, mesh, held).items()}
             print(f"{minutes:.1f} min step {step} loss {float(loss):.3f} {figures}", flush=True)
-            _save(checkpoint, net, optimiser, step, spent + minutes)
-    _save(checkpoint, net, optimiser, step, spent + options.minutes)
+            keep(spent + minutes)
+    keep(spent + options.minutes)
     metrics = measure(net, hand, mesh, held) | {"steps": float(step), "minutes": spent + options.minutes}
     recipe = f"python -m vcam_avatar.training.body_lift --minutes {options.minutes:g}"
     export(net, options.models / f"{MODEL_NAME}.onnx", metrics, recipe)
     print(metrics)
     return 0
-
-
-def _save(path: Path, net: nn.Module, optimiser: torch.optim.Optimizer, step: int, minutes: float) -> None:
-    partial = path.with_suffix(".part")
-    state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "minutes": minutes}
-    torch.save(state, partial)
-    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -4,24 +4,19 @@ Refuses when onnxruntime and torch disagree by more than 1e-3 on any output.
 """
 
 import argparse
-import os
-import warnings
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
 from vcam_avatar.errors import ModelError
 from vcam_avatar.inference.sidecar import write_sidecar
 from vcam_avatar.stages.face_picture import CROP_PX, MAP_PX, MOUTH_WINDOW
-from vcam_avatar.training.face import FaceTrainer
+from vcam_avatar.training.checkpoint import export_onnx
 from vcam_avatar.training.face_net import ACTIONS, Decoder, Encoder
 from vcam_avatar.training.face_runtime import CODE, RuntimeDecoder, RuntimeEncoder
+from vcam_avatar.training.face_trainer import FaceTrainer
 
 TOLERANCE = 1e-3
-OPSET = 17
 RECIPE = (
     "vcam-avatar factory faces -n {samples} -o FACES; "
     "vcam-avatar train face --faces FACES --work WORK --minutes {minutes:.0f}; "
@@ -63,8 +58,14 @@ def export_face(
     if max(float((a - b).abs().max()) for a, b in zip(trained, split, strict=True)) > TOLERANCE:
         raise ModelError("the networks for the runtime do not agree with the trained ones")
     files = [folder / "face_encoder.onnx", folder / "face_decoder.onnx"]
-    _export(RuntimeEncoder(encoder, decoder), inputs, files[0], ["picture", "landmark_maps"], list(CODE))
-    _export(RuntimeDecoder(decoder), (*code, wanted), files[1], [*CODE, "expression"], ["whole", "mouth"])
+    export_onnx(
+        RuntimeEncoder(encoder, decoder), inputs, files[0],
+        input_names=["picture", "landmark_maps"], output_names=CODE, tolerance=TOLERANCE,
+    )  # fmt: skip
+    export_onnx(
+        RuntimeDecoder(decoder), (*code, wanted), files[1],
+        input_names=[*CODE, "expression"], output_names=["whole", "mouth"], tolerance=TOLERANCE,
+    )  # fmt: skip
     data = [{**entry, "amount": entry["amount"].format(people=people)} for entry in TRAINING_DATA]
     descriptions = (
         "Face picture and landmark maps -> identity code and the picture's own expression; once per avatar",
@@ -80,36 +81,6 @@ def export_face(
             values={"crop_px": CROP_PX, "map_px": MAP_PX, "mouth_window": list(MOUTH_WINDOW)},
         )
     return files
-
-
-def _export(
-    module: nn.Module, inputs: tuple[Tensor, ...], file: Path, names: list[str], outputs: list[str]
-) -> None:
-    import onnxruntime
-
-    module.eval()
-    partial = file.with_suffix(".part")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module,
-            inputs,
-            str(partial),
-            input_names=names,
-            output_names=outputs,
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
-    with torch.no_grad():
-        expected = module(*inputs)
-    got: list[Any] = session.run(outputs, {n: t.numpy() for n, t in zip(names, inputs, strict=True)})
-    for name, ours, theirs in zip(outputs, expected, got, strict=True):
-        difference = float(np.abs(ours.numpy() - theirs).max())
-        if not difference <= TOLERANCE:
-            partial.unlink()
-            raise ModelError(f"{file.name}: {name} differs by {difference:.2e} after export; do not use it")
-    os.replace(partial, file)
 
 
 def main(argv: list[str] | None = None) -> int:

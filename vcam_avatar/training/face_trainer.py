@@ -1,6 +1,5 @@
 """The second generator's networks in training: one step of everything, averaged weights, checkpoints."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vcam_avatar.training.checkpoint import load_checkpoint, save_checkpoint
 from vcam_avatar.training.face_data import MOUTH_CLASSES, mouth_class
 from vcam_avatar.training.face_losses import (
     FaceBatch,
@@ -159,13 +159,11 @@ class FaceTrainer:
             "minutes": self.minutes,
             "held_out": self.held_out,
         }
-        partial = path.with_suffix(".part")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        save_checkpoint(path, state)
 
     def load(self, path: Path, fresh_critic: bool = False) -> None:
         """Go on from a checkpoint; ``fresh_critic`` begins with a critic that has learnt nothing."""
-        state = torch.load(path, weights_only=True)
+        state = load_checkpoint(path)
         for name, module in self._networks.items():
             if not (fresh_critic and name == "critic"):
                 module.load_state_dict(state[name])

@@ -22,6 +22,7 @@ from vcam_avatar.inference import write_sidecar
 from vcam_avatar.media import HOP_SAMPLES, SAMPLE_RATE_HZ, FloatArray
 from vcam_avatar.stages.features import N_COEFFICIENTS, WINDOW_SAMPLES
 from vcam_avatar.stages.visemes import VISEMES
+from vcam_avatar.training.checkpoint import OPSET, load_checkpoint, save_checkpoint
 from vcam_avatar.training.lips_data import Batches, example
 from vcam_avatar.training.lips_net import LOOK_AHEAD_MS, OUTPUTS, LipNet, Streaming
 from vcam_avatar.training.speech import CURVES, Clip
@@ -30,7 +31,6 @@ _SIL, _PP = VISEMES.index("sil"), VISEMES.index("PP")
 _PEAK_RATE = 3e-3
 _RARE = 0.2
 """Power to which a viseme's rarity counts in the loss."""
-OPSET = 17
 
 
 def losses(
@@ -197,19 +197,18 @@ def train(
 
 
 def _save(out: Path, net: LipNet, average: _Average, step: int, figures: dict[str, float]) -> None:
-    torch.save(
+    save_checkpoint(
+        out / "lips.pt",
         {
             "raw": net.state_dict(), "average": average.net.state_dict(), "channels": net.channels,
             "dilations": list(net.dilations), "step": step, "dev": figures,
         },
-        out / "lips.tmp",
     )  # fmt: skip
-    (out / "lips.tmp").replace(out / "lips.pt")
 
 
 def load(checkpoint: Path) -> tuple[LipNet, dict[str, Any]]:
     """The averaged network of a checkpoint, and the checkpoint."""
-    stored = torch.load(checkpoint, weights_only=True)
+    stored = load_checkpoint(checkpoint)
     net = LipNet(stored["channels"], tuple(stored["dilations"]))
     net.load_state_dict(stored["average"])
     return net.eval(), stored

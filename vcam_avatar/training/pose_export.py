@@ -14,13 +14,13 @@ from vcam_avatar.errors import ModelError
 from vcam_avatar.inference import write_sidecar
 from vcam_avatar.media import HOP_SAMPLES, SAMPLE_RATE_HZ
 from vcam_avatar.stages.pose_layout import layout_of
+from vcam_avatar.training.checkpoint import OPSET
 from vcam_avatar.training.pose_clean import MOTION_HZ
 from vcam_avatar.training.pose_net import ROWS_PER_TICK, PoseNet
 from vcam_avatar.training.pose_pairs import TRUNK_SMOOTH_TICKS
 from vcam_avatar.training.pose_space import arm_space
 from vcam_avatar.training.pose_units import MotionBank, unit_energy
 
-OPSET = 17
 TOLERANCE = 2e-4
 _OUTPUTS = ("next_pose", "event", "unit", "voice")
 

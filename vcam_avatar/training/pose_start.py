@@ -1,15 +1,14 @@
-"""Networks before and between trainings: new ones fitted to their data, checkpoints."""
+"""Pose networks before and between trainings: new ones fitted to their data, or from a checkpoint."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from vcam_avatar.errors import ModelError
 from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.pose_layout import NECK
+from vcam_avatar.training.checkpoint import load_checkpoint as load_checkpoint
+from vcam_avatar.training.checkpoint import save_checkpoint as save_checkpoint
 from vcam_avatar.training.dataset import Sample
 from vcam_avatar.training.pose_net import PoseNet, PoseNetConfig
 from vcam_avatar.training.pose_space import LinearSpace, arm_space, bone_matrix, fit_space, to_bones
@@ -56,29 +55,6 @@ def new_net(samples: list[Sample], config: PoseNetConfig, arms: LinearSpace) -> 
     ):  # fmt: skip
         buffer.copy_(torch.as_tensor(np.asarray(value, np.float32)))
     return net
-
-
-def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint.
-
-    Raises:
-        ModelError: missing or damaged.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as exc:
-        raise ModelError(f"{path}: no checkpoint; train first") from exc
-    except Exception as exc:
-        raise ModelError(f"{path}: damaged checkpoint ({exc})") from exc
-    return dict(content)
 
 
 def net_from(content: dict[str, Any]) -> PoseNet:

@@ -99,22 +99,22 @@ def _split(number: int, test_every: int) -> str:
     return "test" if number % test_every == 0 else "dev" if number % (2 * test_every) == 1 else "train"
 
 
+def _with_phones(phones: Path, sounds: Path, voice: str, test_every: int) -> Iterator[Clip]:
+    """English clips of one voice with aligned phones, a JSON object on each line of ``phones``."""
+    for n, line in enumerate(phones.read_text().splitlines()):
+        row = json.loads(line)
+        track = viseme_track(row["phones"], row["phones"][-1][1], ipa=False)
+        yield Clip(row["id"], voice, "en", _split(n, test_every), read_audio(sounds / row["file"]), track)
+
+
 def woman(data: Path) -> Iterator[Clip]:
     """Asterisk's English prompts, one woman, with aligned phones."""
-    for n, line in enumerate((data / "asterisk_speech/en_phones.jsonl").read_text().splitlines()):
-        row = json.loads(line)
-        samples = read_audio(data / "asterisk_speech/en" / row["file"])
-        track = viseme_track(row["phones"], row["phones"][-1][1], ipa=False)
-        yield Clip(row["id"], "woman", "en", _split(n, 5), samples, track)
+    return _with_phones(data / "asterisk_speech/en_phones.jsonl", data / "asterisk_speech/en", "woman", 5)
 
 
 def man(data: Path) -> Iterator[Clip]:
     """dc_tts takes, one man at home, with aligned phones."""
-    for n, line in enumerate((data / "dctts_male_speech/phones.jsonl").read_text().splitlines()):
-        row = json.loads(line)
-        samples = read_audio(data / "dctts_male_speech/flac" / row["file"])
-        track = viseme_track(row["phones"], row["phones"][-1][1], ipa=False)
-        yield Clip(row["id"], "man", "en", _split(n, 4), samples, track)
+    return _with_phones(data / "dctts_male_speech/phones.jsonl", data / "dctts_male_speech/flac", "man", 4)
 
 
 def man_more(data: Path) -> Iterator[Clip]:
