@@ -167,6 +167,7 @@ def _settings(args: argparse.Namespace, name: str) -> "AvatarSettings | None":
 
 def _list(args: argparse.Namespace) -> int:
     from vcam_avatar.avatars import list_avatars
+    from vcam_avatar.avatars.watch import loaded_bytes
 
     entries = list_avatars()
     if args.json:
@@ -178,6 +179,7 @@ def _list(args: argparse.Namespace) -> int:
                 "title": entry.settings.name if entry.settings else None,
                 "preset": entry.preset,
                 "slot": entry.settings.slot if entry.settings else 0,
+                "megabytes": round(loaded_bytes(entry.folder) / 1e6, 1),
                 "folder": str(entry.folder),
                 "problem": entry.problem,
             }
@@ -187,10 +189,12 @@ def _list(args: argparse.Namespace) -> int:
         return 0
     if not entries:
         print("there are no avatars; make one with: vcam-avatar avatars create PICTURE")
+    else:
+        print(f"{'name':20} {'from':7} {'memory':>7}  what")
     for entry in entries:
         where = "preset" if entry.preset else "yours"
         what = entry.problem or (entry.settings.description or entry.settings.name if entry.settings else "")
-        print(f"{entry.name:20} {where:7} {what}")
+        print(f"{entry.name:20} {where:7} {loaded_bytes(entry.folder) / 1e6:4.0f} MB  {what}")
     return 0
 
 

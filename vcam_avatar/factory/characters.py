@@ -43,13 +43,13 @@ class Character:
     """Of ``backdrops.BACKDROPS``."""
     lip: str = ""
     emotion: str = "smile"
-    emotion_gain: float = 0.55
+    emotion_gain: float = 0.85
     gear: tuple[str, ...] = ()
     local: dict[str, float] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     """Shader values that differ."""
-    eye_size: float = 0.62
-    head_scale: float = 1.2
+    eye_size: float = 0.74
+    head_scale: float = 1.34
     weight: float = 0.36
     muscle: float = 0.42
 
@@ -86,7 +86,7 @@ CAST: tuple[Character, ...] = (
     ),
     Character(
         "kenji", "Kenji", False, 0.60, ASIAN, "short02", "17161c", "f0cfae", HOODIE, ("363c48", "ff6b5e", "23272f"),
-        "3b2a20", "#3AD1C8", "neon", eye_size=0.5, gear=("glasses_square",),
+        "3b2a20", "#3AD1C8", "neon", eye_size=0.61, gear=("glasses_square",),
         values={"acc": _hex("1c1d22"), "fringe": 7.72},
     ),
     Character(
@@ -96,15 +96,15 @@ CAST: tuple[Character, ...] = (
     ),
     Character(
         "leo", "Leo", False, 0.64, EUROPEAN, "short01", "4a2d1c", "f3c9ad", TSHIRT, ("3f6f8f", "f7f3ea", "335b76"),
-        "5a7a4a", "#CBD8DE", "room", eye_size=0.42, head_scale=1.15, values={"stubble": 0.35, "pattern": 5},
+        "5a7a4a", "#CBD8DE", "room", eye_size=0.53, head_scale=1.29, values={"pattern": 5},
     ),
     Character(
         "luna", "Luna", True, 0.58, (0, 0.3, 0.7), "bob02", "8a6fd1", "fbe3d6", TSHIRT, ("2b2d42", "ef476f", "2b2d42"),
-        "7b5bd6", "#C98FB0", "dusk", eye_size=0.75, values={"pattern": 4, "browc": _hex("6a53a8"), "liner": 0.8},
+        "7b5bd6", "#C98FB0", "dusk", eye_size=0.86, values={"pattern": 4, "browc": _hex("6a53a8"), "liner": 0.8},
     ),
     Character(
         "marcus", "Marcus", False, 0.70, AFRICAN, "short04", "120d0c", "5b3926", BLAZER,
-        ("2f4a43", "f3efe6", "b5842f"), "2e1c14", "#D9DDE2", "office", eye_size=0.42, head_scale=1.14, lip="6b3a34",
+        ("2f4a43", "f3efe6", "b5842f"), "2e1c14", "#D9DDE2", "office", eye_size=0.53, head_scale=1.28, lip="6b3a34",
         muscle=0.6, values={"beard": 0.8, "pattern": 0},
     ),
     Character(
@@ -112,32 +112,32 @@ CAST: tuple[Character, ...] = (
         ("7b2d43", "fbf3ee", "cdb38b"), "4b6b3f", "#E6DCD2", "office", lip="b5434d", values={"liner": 0.7},
     ),
     Character(
-        "sana", "Sana", True, 0.55, ASIAN, "ponytail01", "2a1d1a", "f6d9bd", VNECK, ("7fc8a9", "ffffff", "5ba787"),
-        "4a3020", "#DCE5D6", "room", eye_size=0.70, gear=("glasses_round",), values={"freck": 0.6, "acc": _hex("a8583e")},
+        "sana", "Sana", True, 0.55, ASIAN, "braid01", "2a1d1a", "f6d9bd", VNECK, ("7fc8a9", "ffffff", "5ba787"),
+        "4a3020", "#DCE5D6", "room", eye_size=0.81, gear=("glasses_round",), values={"freck": 0.6, "acc": _hex("a8583e")},
     ),
     Character(
         "vex", "Vex", True, 0.60, EUROPEAN, "short03", "37c5c0", "b9c6f2", TSHIRT, ("22203a", "37c5c0", "37c5c0"),
-        "e0457b", "#4F8FA8", "dusk", eye_size=0.80, head_scale=1.22, lip="7d7fc4", emotion="skeptic",
+        "e0457b", "#4F8FA8", "dusk", eye_size=0.9, head_scale=1.36, lip="7d7fc4", emotion="skeptic", emotion_gain=0.6,
         gear=("horns",), local=_POINTED_EARS,
         values={"pattern": 1, "browc": _hex("1f7d7a"), "liner": 1.0, "acc": _hex("4a4278"), "acc2": _hex("2ad4cc")},
     ),
     Character(
         "gorm", "Gorm", False, 0.72, (0.4, 0.0, 0.6), "short04", "1d1a17", "7fae5a", VNECK, ("5a3d2b", "c9a15a", "c9a15a"),
-        "d8a531", "#8FBF80", "glade", lip="5d7f3f", emotion="smile", emotion_gain=0.4, gear=("horns", "earrings"),
+        "d8a531", "#8FBF80", "glade", lip="5d7f3f", emotion="smile", emotion_gain=0.6, gear=("horns", "earrings"),
         local={**_POINTED_EARS, "nose/nose-scale-horiz-incr": 0.8, "chin/chin-width-incr": 0.8,
                "head/head-square": 0.6, "neck/neck-scale-horiz-incr": 0.5},
-        eye_size=0.45, head_scale=1.12, weight=0.55, muscle=0.85,
+        eye_size=0.56, head_scale=1.26, weight=0.55, muscle=0.85,
         values={"acc": _hex("e6dcc0"), "acc2": _hex("6b5a45"), "stubble": 0.0, "browT": 0.05, "browc": _hex("2c3a1d")},
     ),
     Character(
         "nyx", "Nyx", True, 0.56, (0, 0.3, 0.7), "long01", "3b3550", "c9a7a0", HOODIE, ("7a68c4", "ffffff", "5b4aa0"),
         "7be06a", "#B88CFF", "neon", lip="a0565f", emotion="smile", gear=("cat_ears",),
-        eye_size=0.82, head_scale=1.22, local={"nose/nose-scale-horiz-decr": 0.6, "chin/chin-height-decr": 0.4},
+        eye_size=0.9, head_scale=1.36, local={"nose/nose-scale-horiz-decr": 0.6, "chin/chin-height-decr": 0.4},
         values={"acc": _hex("3b3550"), "acc2": _hex("f0a8b8"), "liner": 1.0, "freck": 0.0, "browc": _hex("2d2840")},
     ),
     Character(
         "ruth", "Ruth", True, 0.93, EUROPEAN, "bob02", "c9ccd2", "f2cdb8", BLAZER, ("5a6b8c", "ffffff", "b08bb0"),
-        "6b8fae", "#E2D9E4", "room", eye_size=0.42, head_scale=1.14, weight=0.5, gear=("glasses_round", "earrings"),
+        "6b8fae", "#E2D9E4", "room", eye_size=0.53, head_scale=1.28, weight=0.5, gear=("glasses_round", "earrings"),
         values={"acc": _hex("7c4a5e")},
     ),
 )  # fmt: skip
@@ -158,7 +158,8 @@ def build_look(who: Character, assets: AssetFolder) -> Look:
         garment=who.garment, g1=_hex(who.colours[0]), g2=_hex(who.colours[1]), g3=_hex(who.colours[2]),
         iris=_hex(who.iris), hairmode=1 if hair == "shell" else 2, irisR=0.54,
         browT=0.020 if who.female else 0.032, browY=0.015, hairlen=5.6 if who.female else 6.95, fringe=7.78,
-        sleeve=0.78 if who.garment in (TSHIRT, VNECK) else 2.02, shadowneck=0.5, fold=0.16,
+        sleeve=0.78 if who.garment in (TSHIRT, VNECK) else 2.02, shadowneck=0.5, fold=0.10, toon=0.71,
+        hairh=tuple(np.clip(_hex(who.hair_colour) * 1.25 + 0.05, 0, 1).tolist()),
         L=(0.36, 0.50, 0.79), amb=(0.34, 0.33, 0.38),
     )  # fmt: skip
     values.update(who.values)

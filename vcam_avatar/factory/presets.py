@@ -64,7 +64,9 @@ def _pose(person: Person, actions: dict[str, float], *, straight: bool) -> Posed
     rotations: Rotations = {}
     for side, sign in (("L", 1.0), ("R", -1.0)):
         shoulder = person.joints[person.model.bone[f"upperarm01.{side}"]].astype(np.float64)
-        hang = np.array([sign * 0.9, -9.0, 0.0] if straight else [sign * 0.42, -4.9, 0.45])
+        hand = person.joints[person.model.bone[f"wrist.{side}"]].astype(np.float64)
+        easily = np.array([sign * 0.42, -4.9, 0.45]) / 4.94 * 0.992 * float(np.linalg.norm(hand - shoulder))
+        hang = np.array([sign * 0.9, -9.0, 0.0]) if straight else easily
         reach(person.model, person.joints, side, shoulder + hang, (-sign, 0, -0.2), rotations)
         curl_fingers(person.model, person.joints, side, HAND_SHAPES["relax"], 0.03, rotations)
     return person.pose(rotations, actions)

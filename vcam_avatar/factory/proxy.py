@@ -270,4 +270,17 @@ def shirt_collar() -> Proxy:
         for j in range(n - 1):
             a = i * n + j
             faces += [[a, a + n, a + n + 1], [a, a + n + 1, a + 1]]
-    return _bind(np.array(points, np.float32), np.array(faces, np.int32))
+    ideal = np.array(points, np.float32)
+    proxy = _bind(ideal, np.array(faces, np.int32))
+    bound = proxy.fit
+    near = np.exp(-0.5 * (np.subtract.outer(np.arange(len(around)), np.arange(len(around))) / 5.0) ** 2)
+    near = (near / near.sum(1, keepdims=True)).astype(np.float32)
+
+    def fit(vertices: FloatArray) -> FloatArray:
+        # Ironed: neighbours along the collar follow the body alike, else its edge is frayed.
+        moved = (bound(vertices) - ideal).reshape(len(around), n, 3)
+        ironed: FloatArray = ideal + np.einsum("ij,jkd->ikd", near, moved).reshape(-1, 3)
+        return ironed
+
+    proxy.fit = fit
+    return proxy
