@@ -17,7 +17,6 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
-    field_validator,
 )
 
 from vcam_avatar.errors import ConfigError
@@ -162,13 +161,6 @@ class Config(_Section):
     motion: MotionConfig = MotionConfig()
     networks: NetworkConfig = NetworkConfig()
     obs: ObsConfig = ObsConfig()
-
-    @field_validator("avatar")
-    @classmethod
-    def _is_one_line(cls, value: str) -> str:
-        if "\n" in value:
-            raise ValueError("must be a name")
-        return value
 
 
 def config_path() -> Path:

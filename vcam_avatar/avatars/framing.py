@@ -19,11 +19,6 @@ _SHOWN_ACROSS = {"head": 1.5, "bust": 2.0, "half_body": 2.4}
 """Least of the person's width that is shown, in shoulder widths: upright frames show more below."""
 
 
-def even_size(width_px: int, height_px: int) -> Size:
-    """The nearest even size not larger than given, at least 2x2: what video formats need."""
-    return Size(max(2, width_px // 2 * 2), max(2, height_px // 2 * 2))
-
-
 def view_matrix(
     keypoints: Keypoints,
     settings: AvatarSettings,

@@ -102,27 +102,6 @@ def continue_rows(picture: FloatArray, valid: Mask) -> FloatArray:
     return np.where(valid[..., None], picture, soft).astype(np.float32)
 
 
-def continue_cloth(
-    filled: FloatArray, picture: FloatArray, hole: Mask, source: Mask, sigma_px: float
-) -> FloatArray:
-    """Folds, seams and buttons above a hole go on in it: their fine part is mirrored down at its edge."""
-    height, width = hole.shape
-    rough = cv2.GaussianBlur(fill_smooth(picture, source), (0, 0), max(sigma_px, 1.0))
-    fine = np.where(source[..., None], np.clip(picture - rough, -24, 24), 0).astype(np.float32)
-    rows = np.arange(height)[:, None]
-    last = np.maximum.accumulate(np.where(source & ~hole, rows, -1), 0)
-    edge = np.where(hole, last, rows)
-    # Far below the edge the mirror image would reach the collar: fold back again.
-    reach = max(8, int(0.22 * height))
-    depth = rows - edge
-    folded = edge - np.abs((depth + reach) % (2 * reach) - reach)
-    y = np.clip(folded, 0, height - 1)
-    x = np.broadcast_to(np.arange(width), hole.shape)
-    usable = hole & (last >= 0) & source[y, x]
-    weight = blur(usable, 2.0)[..., None]
-    return (filled + np.where(usable[..., None], fine[y, x] * weight, 0)).astype(np.float32)
-
-
 def nearest_colour(picture: FloatArray, valid: Mask) -> FloatArray:
     """Every pixel outside ``valid`` takes the colour of its nearest valid pixel."""
     if not bool(valid.any()):

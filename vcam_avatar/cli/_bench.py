@@ -20,8 +20,6 @@ from vcam_avatar.pipeline.clock import MonotonicClock, Pacer
 from vcam_avatar.pipeline.loop import FrameLoop
 from vcam_avatar.pipeline.runner import play_stored
 
-_CORES = 2
-
 
 class RepeatedSource:
     """One clip over and over, without keeping it all in memory."""

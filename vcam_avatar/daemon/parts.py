@@ -34,6 +34,4 @@ class Parts:
     watch: Callable[[], set[str]] | None = None
     """Asked once a second for the names of avatars whose files have changed."""
     source_name: str = "microphone"
-    sound_matters: bool = True
-    """False for a source that cannot fail, such as silence."""
     extra_status: Callable[[], Mapping[str, Any]] = field(default=dict)

@@ -28,7 +28,6 @@ _AAC_RATES_HZ = (
     88_200,
     96_000,
 )
-_TIME_BASE = Fraction(1, 90_000)
 
 
 class VideoFileSink(_CheckedSink):

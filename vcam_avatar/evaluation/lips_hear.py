@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcam_avatar.inference import Network
-from vcam_avatar.media import HOP_SAMPLES, FloatArray
+from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.features import FeatureStage, mfcc
 from vcam_avatar.stages.lips import LipNetwork, Lips, row_levels_db
 from vcam_avatar.stages.lips_decode import DecoderSettings, MouthDecoder
@@ -109,8 +109,3 @@ def peaks(curve: FloatArray, prominence: float) -> int:
             if value > low + prominence:
                 rising, high = True, value
     return count
-
-
-def samples_of_rows(rows: int) -> int:
-    """Samples that ``rows`` feature rows need."""
-    return (rows - 1) * HOP_SAMPLES + 400

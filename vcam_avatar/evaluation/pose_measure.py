@@ -3,8 +3,6 @@
 Motion is float ``(T, 57, 2 or 3)`` normalised at 25 Hz unless said otherwise.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import sqrtm
@@ -200,8 +198,3 @@ def time_to_rest(motion: FloatArray, speech: NDArray[np.bool_], longest_s: float
         moving = np.flatnonzero(span > STILL_SPEED)
         times.append(float((moving[-1] + 1) / HZ) if len(moving) else 0.0)
     return times
-
-
-def summary_of(values: list[float]) -> dict[str, Any]:
-    """Median and worst."""
-    return {"median": float(np.median(values)), "worst": float(np.max(values))} if values else {}

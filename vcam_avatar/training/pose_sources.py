@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from vcam_avatar.errors import MediaError
 from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.pose_layout import (
-    ARMS,
     HAND_POINTS,
     LEFT_ELBOW,
     LEFT_HAND,
@@ -138,8 +137,3 @@ def _openpose_person(person: dict[str, Any]) -> FloatArray:
     if len(body) == 18:
         pose = _complete(pose)
     return np.asarray(pose[0], np.float32)
-
-
-def wrists_of(pose: FloatArray) -> FloatArray:
-    """float32 ``(..., 2, 2)``: right and left wrist."""
-    return np.asarray(pose[..., [arm[2] for arm in ARMS], :2], np.float32)

@@ -81,13 +81,6 @@ class LinearSpace:
         flat = bones[..., list(self.points), :].reshape(*bones.shape[:-2], -1)
         return np.asarray((flat - self.mean) @ self.basis, np.float32)
 
-    def decode_into(self, coefficients: FloatArray, bones: FloatArray) -> FloatArray:
-        """A copy of ``bones (..., K, 2)`` with this space's points set from ``coefficients``."""
-        out = np.array(bones, np.float32)
-        flat = coefficients @ self.back + self.mean
-        out[..., list(self.points), :] = flat.reshape(*flat.shape[:-1], -1, 2)
-        return out
-
 
 def fit_space(bones: FloatArray, points: tuple[int, ...], size: int, floor: float = 0.02) -> LinearSpace:
     """Principal components of ``bones (N, K, 2)`` at ``points``; components of less than ``floor`` times the
