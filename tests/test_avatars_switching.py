@@ -47,7 +47,7 @@ def test_a_hundred_switches_miss_no_frame_and_keep_no_memory() -> None:
     if len(names) < 2:
         pytest.skip("fewer than two presets")
     shelf = Shelf(lambda: names, prepare)
-    loop = FrameLoop(stages, shelf.get(names[0]), FPS)
+    loop = FrameLoop(stages, shelf.get(names[0]))
     shelf.get(names[1])
     units = (UnitSound(np.zeros(640, np.float32)) for _ in range(220))
     seen, images, measured = [], {}, []

@@ -109,7 +109,7 @@ def test_run_from_a_file_gives_the_frames_of_render(
 
     config = load_config(None, {"video.size": "64x64"})
     expected = MemorySink()
-    loop = FrameLoop(make_stages(Fraction(25)), make_avatar(7, config.video.size), Fraction(25), seed=3)
+    loop = FrameLoop(make_stages(Fraction(25)), make_avatar(7, config.video.size), seed=3)
     play_stored(MemoryAudioSource(read_audio(audio)), loop, expected, config.video.size, Fraction(25))
     assert sink.digests == expected.digests
 

@@ -90,7 +90,7 @@ class Stage:
         self.make_source = ToneSource
         self.camera = TestCamera()
         self.stages = make_stages(FPS)
-        self.loop = FrameLoop(self.stages, make_avatar(1, SIZE), FPS, hold_faults=True)
+        self.loop = FrameLoop(self.stages, make_avatar(1, SIZE), hold_faults=True)
         self.units = LiveUnits(FPS, MonotonicClock())
         self.shelf = Shelf(lambda: list(self.names), self.prepare)
         self.applied = []

@@ -66,7 +66,7 @@ def main() -> int:
 
     parts = Parts(
         config,
-        FrameLoop(make_stages(rate), avatar("avatar1"), rate, hold_faults=True),
+        FrameLoop(make_stages(rate), avatar("avatar1"), hold_faults=True),
         LiveUnits(rate, MonotonicClock()),
         Shelf(lambda: [f"avatar{n}" for n in COLOURS], avatar),
         Silence if kind == "silence" else lambda: MicrophoneSource(name or None),

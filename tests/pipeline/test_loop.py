@@ -34,7 +34,7 @@ def digests(loop: FrameLoop, sounds: Iterator[UnitSound]) -> list[str]:
 
 def test_claim_1_every_unit_goes_through_the_steps_in_order() -> None:
     log = Log()
-    frames = list(FrameLoop(make_stages(FPS, log), make_avatar(), FPS).frames(units()))
+    frames = list(FrameLoop(make_stages(FPS, log), make_avatar()).frames(units()))
     assert [frame.index for frame in frames] == list(range(25))
     for unit in range(1, 25):
         # S10/S14 pose, S11 body, S12 face, S13 paste; the pose is predicted after the unit before.
@@ -45,7 +45,7 @@ def test_claim_1_every_unit_goes_through_the_steps_in_order() -> None:
 
 def test_claim_6_two_generators_and_the_same_pose_for_every_avatar() -> None:
     frames = {
-        number: [f.image_bgr for f in FrameLoop(make_stages(FPS), make_avatar(number), FPS).frames(units())]
+        number: [f.image_bgr for f in FrameLoop(make_stages(FPS), make_avatar(number)).frames(units())]
         for number in (1, 2)
     }
     for one, two in zip(frames[1], frames[2], strict=True):
@@ -70,7 +70,7 @@ def test_claim_8_body_is_finished_before_the_sound_of_its_unit_is_complete() -> 
             log.add("complete", unit)
             yield sound
 
-    frames = FrameLoop(stages, make_avatar(), FPS).frames(withheld())
+    frames = FrameLoop(stages, make_avatar()).frames(withheld())
     assert len(list(frames)) == 25
     for unit in range(25):
         assert log.index("body", unit) < log.index("complete", unit)
@@ -95,7 +95,7 @@ def test_claim_8_only_features_face_and_paste_remain_after_the_last_sample() -> 
             log.add("complete", unit)
             yield sound
 
-    for frame in FrameLoop(stages, make_avatar(), FPS).frames(sounds()):
+    for frame in FrameLoop(stages, make_avatar()).frames(sounds()):
         log.add("frame", frame.index)
     main = threading.current_thread().name
     for unit in range(25):
@@ -107,23 +107,23 @@ def test_claim_8_only_features_face_and_paste_remain_after_the_last_sample() -> 
 
 
 def test_same_seed_same_frames_other_seed_other_frames() -> None:
-    loop = FrameLoop(make_stages(FPS), make_avatar(), FPS, seed=3)
+    loop = FrameLoop(make_stages(FPS), make_avatar(), seed=3)
     first = digests(loop, units())
     assert digests(loop, units()) == first  # a second run of the same loop starts anew
-    assert digests(FrameLoop(make_stages(FPS), make_avatar(), FPS, seed=3), units()) == first
-    assert digests(FrameLoop(make_stages(FPS), make_avatar(), FPS, seed=4), units()) != first
+    assert digests(FrameLoop(make_stages(FPS), make_avatar(), seed=3), units()) == first
+    assert digests(FrameLoop(make_stages(FPS), make_avatar(), seed=4), units()) != first
 
 
 def test_block_sizes_do_not_change_the_frames() -> None:
     sound = babble(1.0)
-    expected = digests(FrameLoop(make_stages(FPS), make_avatar(), FPS), cut_units([sound], CLOCK))
+    expected = digests(FrameLoop(make_stages(FPS), make_avatar()), cut_units([sound], CLOCK))
     for size in (1, 77, 640, 5000):
         blocks = (sound[i : i + size] for i in range(0, len(sound), size))
-        assert digests(FrameLoop(make_stages(FPS), make_avatar(), FPS), cut_units(blocks, CLOCK)) == expected
+        assert digests(FrameLoop(make_stages(FPS), make_avatar()), cut_units(blocks, CLOCK)) == expected
 
 
 def test_avatar_is_switched_between_frames_without_a_gap() -> None:
-    loop = FrameLoop(make_stages(FPS), make_avatar(1), FPS)
+    loop = FrameLoop(make_stages(FPS), make_avatar(1))
     seen = []
     for frame in loop.frames(units()):
         body, face = int(frame.image_bgr[0, 0, 0]), int(frame.image_bgr[12, 22, 0])
@@ -135,15 +135,15 @@ def test_avatar_is_switched_between_frames_without_a_gap() -> None:
 
 
 def test_mirrored_avatar_is_flipped() -> None:
-    plain = next(FrameLoop(make_stages(FPS), make_avatar(), FPS).frames(units()))
-    flipped = next(FrameLoop(make_stages(FPS), make_avatar(mirror=True), FPS).frames(units()))
+    plain = next(FrameLoop(make_stages(FPS), make_avatar()).frames(units()))
+    flipped = next(FrameLoop(make_stages(FPS), make_avatar(mirror=True)).frames(units()))
     np.testing.assert_array_equal(flipped.image_bgr, plain.image_bgr[:, ::-1])
 
 
 @pytest.mark.parametrize("action", ["mute", "idle"])
 def test_muted_or_idle_avatar_hears_nothing(action: str) -> None:
     stages = make_stages(FPS)
-    loop = FrameLoop(stages, make_avatar(), FPS)
+    loop = FrameLoop(stages, make_avatar())
     getattr(loop, action)(True)
     for frame in loop.frames(units()):
         if frame.index == 12:
@@ -158,11 +158,11 @@ def test_a_failing_stage_holds_the_last_frame_or_raises(stage: str) -> None:
     stages = make_stages(FPS)
     getattr(stages, stage).fails_at = {5, 6}
     with pytest.raises(RuntimeError, match=f"{stage} failed"):
-        list(FrameLoop(stages, make_avatar(), FPS).frames(units()))
+        list(FrameLoop(stages, make_avatar()).frames(units()))
 
     stages = make_stages(FPS)
     getattr(stages, stage).fails_at = {5, 6}
-    loop = FrameLoop(stages, make_avatar(), FPS, hold_faults=True)
+    loop = FrameLoop(stages, make_avatar(), hold_faults=True)
     frames = list(loop.frames(units()))
     assert [frame.index for frame in frames] == list(range(25))
     if stage == "pose":
@@ -176,7 +176,7 @@ def test_a_failing_stage_holds_the_last_frame_or_raises(stage: str) -> None:
 def test_skipped_units_are_heard_but_not_drawn() -> None:
     log = Log()
     sounds = (UnitSound(s.samples, skip=3 <= i < 8) for i, s in enumerate(units()))
-    frames = list(FrameLoop(make_stages(FPS, log), make_avatar(), FPS).frames(sounds))
+    frames = list(FrameLoop(make_stages(FPS, log), make_avatar()).frames(sounds))
     assert [frame.index for frame in frames] == [0, 1, 2, *range(8, 25)]
     assert sum(event[0] == "listen" for event in log.events) == 25
     assert sum(event[0] == "pose" for event in log.events) == 25
@@ -184,7 +184,7 @@ def test_skipped_units_are_heard_but_not_drawn() -> None:
 
 
 def test_timings_name_every_stage() -> None:
-    loop = FrameLoop(make_stages(FPS), make_avatar(), FPS)
+    loop = FrameLoop(make_stages(FPS), make_avatar())
     list(loop.frames(units()))
     spreads = loop.timings.spreads()
     assert set(spreads) == {
@@ -205,7 +205,7 @@ def test_what_stands_still_is_not_drawn_again() -> None:
 
     stages.pose.predict = creeping  # type: ignore[method-assign]
     silence = cut_units([np.zeros(16_000, np.float32)], CLOCK)
-    frames = list(FrameLoop(stages, make_avatar(), FPS).frames(silence))
+    frames = list(FrameLoop(stages, make_avatar()).frames(silence))
     assert len(frames) == 25
     assert sum(event[0] == "face" for event in log.events) == 1
     # Small steps add up: the picture never lags further behind than the tolerance.
@@ -216,7 +216,7 @@ def test_another_avatar_is_drawn_even_when_nothing_moves() -> None:
     stages = make_stages(FPS)
     still = np.zeros((57, 3), np.float32)
     stages.pose.predict = lambda unit: still  # type: ignore[method-assign]
-    loop = FrameLoop(stages, make_avatar(1), FPS)
+    loop = FrameLoop(stages, make_avatar(1))
     seen = []
     for frame in loop.frames(cut_units([np.zeros(16_000, np.float32)], CLOCK)):
         seen.append((int(frame.image_bgr[0, 0, 0]), int(frame.image_bgr[12, 22, 0])))
@@ -226,7 +226,7 @@ def test_another_avatar_is_drawn_even_when_nothing_moves() -> None:
 
 
 def test_a_switch_while_sound_arrives_shows_in_the_frame_of_that_sound() -> None:
-    loop = FrameLoop(make_stages(FPS), make_avatar(1), FPS)
+    loop = FrameLoop(make_stages(FPS), make_avatar(1))
 
     def sounds() -> Iterator[UnitSound]:
         for index, sound in enumerate(units()):
@@ -238,8 +238,36 @@ def test_a_switch_while_sound_arrives_shows_in_the_frame_of_that_sound() -> None
     assert seen == [1] * 10 + [2] * 15
 
 
+def test_of_many_switches_in_one_unit_only_the_last_is_drawn() -> None:
+    log = Log()
+    stages = make_stages(FPS, log)
+    stages.body.delay_s = 0.05  # type: ignore[attr-defined]
+    loop = FrameLoop(stages, make_avatar(1))
+
+    def sounds() -> Iterator[UnitSound]:
+        for index, sound in enumerate(units(0.2)):
+            if index == 2:
+                for number in range(2, 60):
+                    loop.switch(make_avatar(number))
+            yield sound
+
+    assert [int(frame.image_bgr[0, 0, 0]) for frame in loop.frames(sounds())] == [1, 1, 59, 59, 59]
+    assert sum(event[0] == "body" for event in log.events) < 10
+
+
+def test_a_second_run_begins_without_the_pictures_of_the_first() -> None:
+    stages = make_stages(FPS)
+    loop = FrameLoop(stages, make_avatar(1), hold_faults=True, fade_units=3)
+    list(loop.frames(units(0.2)))
+    loop.switch(make_avatar(2))
+    stages.face.fails_at = {0}  # type: ignore[attr-defined]
+    frames = list(loop.frames(units(0.2)))
+    assert [frame.index for frame in frames] == [1, 2, 3, 4]  # nothing to hold yet
+    assert int(frames[0].image_bgr[0, 0, 0]) == 2  # and nothing to fade from
+
+
 def test_a_switch_before_and_after_the_run_is_harmless() -> None:
-    loop = FrameLoop(make_stages(FPS), make_avatar(1), FPS)
+    loop = FrameLoop(make_stages(FPS), make_avatar(1))
     loop.switch(make_avatar(2))
     assert next(loop.frames(units())).image_bgr[0, 0, 0] == 2
     loop.switch(make_avatar(3))

@@ -99,7 +99,6 @@ def make_loop(config: Config, *, hold_faults: bool = False) -> FrameLoop:
     return FrameLoop(
         stages,
         prepared,
-        config.video.fps,
         config.motion.seed,
         hold_faults=hold_faults,
         fade_units=round(config.video.fade_ms * config.video.fps / 1000),

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from vcam_avatar import resources
-from vcam_avatar.avatars.format import find_avatar, load_avatar
+from vcam_avatar.avatars.format import find_avatar, list_avatars, load_avatar
 from vcam_avatar.avatars.points_file import write_text
 from vcam_avatar.config import Config, load_config
 from vcam_avatar.media import ByteArray, FloatArray, UnitClock
@@ -35,7 +35,7 @@ def speaking_frames(
         moments_s: in rising order.
     """
     prepared = prepare_avatar(stages, load_avatar(find_avatar(avatar)), config)
-    loop = FrameLoop(stages, prepared, config.video.fps, config.motion.seed)
+    loop = FrameLoop(stages, prepared, config.motion.seed)
     wanted = [int(moment * config.video.fps) for moment in moments_s]
     kept = []
     block = [voice[: round((moments_s[-1] + 0.5) * SAMPLE_RATE_HZ)]]
@@ -53,10 +53,17 @@ def demo_voice() -> FloatArray:
     return np.asarray(samples, np.float32)
 
 
+def _middle(image: ByteArray, share: float) -> ByteArray:
+    """The middle columns of a frame."""
+    aside = round(image.shape[1] * (1 - share) / 2)
+    return image[:, aside : image.shape[1] - aside]
+
+
 def _cell(image: ByteArray, width_px: int, label: str) -> ByteArray:
     height = round(width_px * image.shape[0] / image.shape[1])
     small = np.asarray(cv2.resize(image, (width_px, height), interpolation=cv2.INTER_AREA), np.uint8)
-    write_text(small, label, (6, height - 8), 0.45)
+    if label:
+        write_text(small, label, (6, height - 8), 0.45)
     return small
 
 
@@ -64,21 +71,26 @@ def main(argv: list[str] | None = None) -> int:
     """``python -m vcam_avatar.evaluation.avatar_sheet OUT AVATAR...``."""
     parser = argparse.ArgumentParser(description="A contact sheet of avatars that speak.")
     parser.add_argument("out", type=Path, help="sheet to write, .jpg or .png")
-    parser.add_argument("avatars", nargs="+", help="names or folders")
+    parser.add_argument("avatars", nargs="*", help="names or folders; by default all presets")
     parser.add_argument("--moments", type=float, nargs="+", default=MOMENTS_S, help="seconds into the voice")
     parser.add_argument("--cell", type=int, default=426, help="width of a picture in px")
     parser.add_argument("--columns", type=int, default=3)
+    parser.add_argument(
+        "--middle", type=float, default=1.0, metavar="SHARE", help="only this share of a frame's width"
+    )
+    parser.add_argument("--no-names", action="store_true", help="do not write names into the pictures")
     parser.add_argument("--frames", type=Path, help="folder for the frames at full size")
     options = parser.parse_args(argv)
     config = load_config(None, {})
     stages, voice, cells = build_stages(config), demo_voice(), []
-    for avatar in options.avatars:
-        name = Path(avatar).name
+    presets = [entry.name for entry in list_avatars() if entry.preset]
+    for avatar in options.avatars or presets:
+        name = "" if options.no_names else Path(avatar).name
         for index, image in enumerate(speaking_frames(stages, config, avatar, voice, options.moments)):
-            cells.append(_cell(image, options.cell, name))
+            cells.append(_cell(_middle(image, options.middle), options.cell, name))
             if options.frames is not None:
                 options.frames.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(options.frames / f"{name}-{index}.png"), image)
+                cv2.imwrite(str(options.frames / f"{Path(avatar).name}-{index}.png"), image)
     while len(cells) % options.columns:
         cells.append(np.full_like(cells[0], 255))
     rows = [np.hstack(cells[i : i + options.columns]) for i in range(0, len(cells), options.columns)]

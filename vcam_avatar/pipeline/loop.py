@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Protocol
 
 import cv2
@@ -23,8 +22,8 @@ from vcam_avatar.stages.features import FeatureStage
 logger = logging.getLogger(__name__)
 
 _WARN_EVERY_S = 10.0
-STILL_POSE = 0.001
-"""A pose this near the one last drawn (shoulder widths; a quarter of a pixel at 720p) is not drawn again."""
+STILL_POSE = 0.0015
+"""A pose this near the one last drawn (shoulder widths; 0.4 pixels at 720p) is not drawn again."""
 STILL_FACE = 0.004
 """An expression this near the one last drawn (of a full action) is not drawn again."""
 
@@ -82,7 +81,6 @@ class FrameLoop:
         self,
         stages: Stages,
         avatar: PreparedAvatar,
-        fps: Fraction,
         seed: int = 0,
         *,
         hold_faults: bool = False,
@@ -94,7 +92,6 @@ class FrameLoop:
         Args:
             stages: must not be shared with another loop.
             avatar: shown first.
-            fps: units per second.
             seed: decides everything that is random.
             hold_faults: repeat the last good frame when a stage fails, instead of raising.
             timings: where to put the measurements.
@@ -102,11 +99,12 @@ class FrameLoop:
         """
         self.stages = stages
         self._avatar = avatar
-        self._fps = fps
         self._seed = seed
         self._hold_faults = hold_faults
+        self._fade_units = fade_units
         self._plan_lock = threading.Lock()
         self._plan: tuple[PreparedAvatar, Future[Body | None]] | None = None
+        self._redrawn: Future[Body | None] | None = None
         self._worker: ThreadPoolExecutor | None = None
         self._muted = False
         self._idle = False
@@ -114,13 +112,20 @@ class FrameLoop:
         self.held = 0
         self.listeners: list[Callable[[FloatArray], None]] = []
         self._warned_at = -_WARN_EVERY_S
-        self._pose = avatar.start_pose
+        self._reset()
+
+    def _reset(self) -> None:
+        """Back to the start, nothing heard and nothing drawn."""
+        self.stages.features.reset()
+        self.stages.face.reset(self._seed)
+        self._pose = self._avatar.start_pose
+        self.stages.pose.reset(self._pose, self._seed)
         self._image: ByteArray | None = None
         self._pasted: tuple[Body, FacePatch, ByteArray] | None = None
         self._drawn_body: tuple[Any, FloatArray, Body] | None = None
         self._drawn_face: tuple[Any, Expression, FacePatch] | None = None
         self._last_skipped = -1
-        self._fade = CrossFade(fade_units)
+        self._fade = CrossFade(self._fade_units)
 
     @property
     def avatar(self) -> PreparedAvatar:
@@ -135,7 +140,10 @@ class FrameLoop:
         with self._plan_lock:
             self._avatar = avatar
             if self._plan is not None and self._worker is not None:
-                self._plan = (avatar, self._worker.submit(self._body, avatar))
+                if self._redrawn is not None:
+                    self._redrawn.cancel()  # of many switches in one unit only the last is drawn
+                self._redrawn = self._worker.submit(self._body, avatar)
+                self._plan = (avatar, self._redrawn)
 
     def mute(self, muted: bool) -> None:
         """Shut the mouth and hear nothing, or listen again."""
@@ -153,15 +161,7 @@ class FrameLoop:
         Raises:
             AvatarError: a stage failed, unless ``hold_faults``.
         """
-        stages = self.stages
-        stages.features.reset()
-        stages.face.reset(self._seed)
-        self._pose = self._avatar.start_pose
-        self._last_skipped = -1
-        self._drawn_body = None
-        self._drawn_face = None
-        self._pasted = None
-        stages.pose.reset(self._pose, self._seed)
+        self._reset()
         with ThreadPoolExecutor(1, thread_name_prefix="body") as worker, self._planning(worker):
             for index, sound in enumerate(units):
                 started = time.perf_counter()
