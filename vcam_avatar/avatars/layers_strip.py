@@ -31,6 +31,8 @@ def cut_upper_arm(
     seen: bool,
     sleeve_end: float | None = None,
     seen_end: float | None = None,
+    share: FloatArray | None = None,
+    read: float | None = None,
 ) -> tuple[Strip, float]:
     """Straighten the upper arm out of the picture.
 
@@ -47,6 +49,8 @@ def cut_upper_arm(
         seen: False: the elbow is guessed; only the shoulder's surroundings are trusted.
         sleeve_end: where the sleeve shall end, when known; else it is read from the picture.
         seen_end: where it ends in the picture: its lower part is moved so that the hem stays.
+        share: float32 ``(h, w)``: how much of a pixel is this arm, when the layer network saw it.
+        read: where the network saw the sleeve end, when it did.
 
     Returns:
         The strip, and where the sleeve ends (0 to 1 on the upper arm, 1 to 2 on the forearm).
@@ -86,6 +90,11 @@ def cut_upper_arm(
     trusted = (person > 0.9) & ~hidden & (outward > -inner) & (outward < limit) & (at[:, None] < 1.06)
     if not seen:
         trusted &= t[:, None] < 0.5
+    if share is not None:
+        # Beside the arm lies the torso; the shoulder's cap may count as either.
+        trusted &= (sample(share) > 0.4) | (t[:, None] < 0.2)
+    if sleeve_end is None:
+        sleeve_end = read
     if sleeve_end is None:
         sleeve_end = _sleeve_end(trusted, colour, skin_bgr, t, c, radius, picture, elbow, wrist)
     trusted, filled = _materials(trusted, colour, skin_bgr, t, c, radius, width, sleeve_end)

@@ -11,6 +11,8 @@ TASKS = {
     "pose": Task("vcam_avatar.training.pose_train", "train and export the pose predictor"),
     "face": Task("vcam_avatar.training.face", "train the face generator"),
     "face-export": Task("vcam_avatar.training.face_export", "export the face generator"),
+    "layers": Task("vcam_avatar.training.layers_train", "train the layer network"),
+    "layers-export": Task("vcam_avatar.training.layers_export", "export the layer network"),
     "hands": Task("vcam_avatar.training.body_lift", "train and export the hand network"),
     "hand-pairs": Task("vcam_avatar.training.body_crops", "cut pairs of drawn and real hands from videos"),
     "hand-refiner": Task("vcam_avatar.training.body_gan", "train and export the hand refiner"),

@@ -1,0 +1,93 @@
+"""Where the layer network is believed: arms, the torso behind them, and where sleeves end."""
+
+import cv2
+import numpy as np
+
+from vcam_avatar.avatars.layers_fill import Mask, distance_to_bone, grow
+from vcam_avatar.avatars.layers_parts import ARM_PARTS, PartMaps
+from vcam_avatar.avatars.layers_scene import ArmSeen, Scene
+from vcam_avatar.media import ByteArray, FloatArray
+
+_AGREES = 0.6
+"""Share of an arm's bones that must lie on what the network calls this arm."""
+_CAP = 0.34
+"""The shoulder's cap stays with the torso: above this place along the upper arm."""
+
+
+def side_of(arm: ArmSeen) -> str:
+    """``"left"`` or ``"right"``."""
+    return "left" if arm.side > 0 else "right"
+
+
+def better_mask(mask: ByteArray, parts: PartMaps) -> ByteArray:
+    """The rough person mask, corrected by half of what the network says."""
+    person = 1 - parts.share[..., 0]
+    return np.asarray(np.rint((mask.astype(np.float32) / 255 + person) * 127.5), np.uint8)
+
+
+def take_arm(scene: Scene, arm: ArmSeen, parts: PartMaps) -> bool:
+    """Set where ``arm`` covers the picture from what the network sees.
+
+    Returns:
+        False, and nothing is changed: the network and the keypoints do not agree.
+    """
+    side = side_of(arm)
+    share = parts.arm(side)
+    seen = [(arm.shoulder, arm.elbow, 0.45, 1.0)]
+    if arm.hand_seen or np.hypot(*(arm.wrist - arm.elbow)) > 0.4 * arm.fore_px:
+        seen.append((arm.elbow, arm.wrist, 0.0, 0.9))
+    on_bone = [_along(share, a, b, low, high) for a, b, low, high in seen]
+    found = np.concatenate(on_bone)
+    if len(found) < 4 or float((found > 0.4).mean()) < _AGREES:
+        return False
+    mine = np.asarray(cv2.morphologyEx((share > 0.5).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3))) > 0)
+    hand = parts.share[..., ARM_PARTS[side][2]] > 0.5
+    to_upper, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
+    to_fore, _, _ = distance_to_bone(scene.grid, arm.elbow, arm.wrist)
+    below = hand | (to_fore < to_upper)
+    arm.lower = mine & below
+    arm.upper = mine & ~below & (along > _CAP)
+    arm.region = arm.upper | arm.lower
+    arm.reach = grow(arm.lower, 0.02 * scene.unit)
+    return True
+
+
+def _along(values: FloatArray, start: FloatArray, end: FloatArray, low: float, high: float) -> FloatArray:
+    """Values at places along a bone, those inside the picture."""
+    at = start + (end - start) * np.linspace(low, high, 12)[:, None]
+    x, y = np.floor(at).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < values.shape[1]) & (y < values.shape[0])
+    return np.asarray(values[y[inside], x[inside]], np.float32)
+
+
+def torso_behind(parts: PartMaps) -> Mask:
+    """Head and torso, also where arms hide them."""
+    seen = parts.share[..., 1] + parts.share[..., 2]
+    return np.asarray((parts.core > 0.5) | (seen > 0.5))
+
+
+def sleeve_end_seen(scene: Scene, arm: ArmSeen, parts: PartMaps) -> float | None:
+    """Where cloth becomes skin: 0 to 1 from shoulder to elbow, 1 to 2 to the wrist; None: not seen."""
+    sleeve, skin, hand = (parts.share[..., k] for k in ARM_PARTS[side_of(arm)])
+    bins: list[tuple[float, float]] = []
+    for first, (start, end) in enumerate(((arm.shoulder, arm.elbow), (arm.elbow, arm.wrist))):
+        if np.hypot(*(end - start)) < 0.4 * (arm.upper_px, arm.fore_px)[first]:
+            continue
+        near, along, _ = distance_to_bone(scene.grid, start, end)
+        close = (near < 0.5 * arm.radius) & (hand < 0.4)
+        for low in np.arange(0.35 if first == 0 else 0.0, 0.95, 0.05):
+            here = close & (along >= low) & (along < low + 0.05)
+            cloth, bare = float(sleeve[here].sum()), float(skin[here].sum())
+            if cloth + bare > 0.3 * max(int(here.sum()), 8):
+                bins.append((first + low + 0.025, bare / (cloth + bare)))
+    if len(bins) < 5:
+        return None
+    cuts = np.arange(0.0, 2.01, 0.025)
+    costs = [sum(share if at < cut else 1 - share for at, share in bins) for cut in cuts]
+    best = int(np.argmin(costs))
+    if costs[best] > 0.25 * len(bins):
+        return None
+    if cuts[best] > bins[-1][0]:
+        # Cloth as far as is seen.
+        return 2.0 if bins[-1][0] > 1.7 else None
+    return 0.0 if best == 0 or cuts[best] <= bins[0][0] else float(cuts[best])
