@@ -87,6 +87,24 @@ def test_errors_are_one_line_with_their_own_status(
     assert capsys.readouterr().err == line
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_terminated_program_cleans_up() -> None:
+    code = """
+import os, signal
+from vcam_avatar.cli import main
+def work():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+    finally:
+        print("cleaned up", end="")
+main.main = work
+main.entry()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (143, "cleaned up", "")
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_the_program_ends_with_its_status_whatever_threads_do(busy: bool) -> None:
     code = f"""

@@ -21,7 +21,9 @@ from vcam_avatar.cli.main import main
 from vcam_avatar.config import Config, load_config
 from vcam_avatar.devices.audio_file import read_audio
 from vcam_avatar.devices.memory import MemoryAudioSource, MemorySink
-from vcam_avatar.media import UnitClock
+from vcam_avatar.devices.video_file import VideoFileSink
+from vcam_avatar.errors import DeviceError
+from vcam_avatar.media import Frame, UnitClock
 from vcam_avatar.pipeline import build, timings
 from vcam_avatar.pipeline.loop import FrameLoop, PreparedAvatar, Stages
 from vcam_avatar.pipeline.runner import play_stored
@@ -151,6 +153,22 @@ def test_a_live_run_without_a_frame_is_no_error(tmp_path: Path, capsys: pytest.C
     command = ["run", "--source", f"file:{audio}", "--sink", "preview", "--no-control", "--size", "64x64"]
     assert main([*command, "--config", str(tmp_path / "c.toml")]) == 0
     assert "0 frames" in capsys.readouterr().out
+
+
+def test_a_recording_that_fails_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(sink: VideoFileSink, frame: Frame) -> None:
+        raise DeviceError("no room")
+
+    monkeypatch.setattr(VideoFileSink, "send", full)
+    audio = write_audio(tmp_path / "voice.wav", babble(0.6))
+    (tmp_path / "c.toml").write_text(QUIET_OBS)
+    command = ["run", "--source", f"file:{audio}", "--sink", f"file:{tmp_path / 'a.mp4'}", "--live"]
+    command += ["--no-control", "--size", "64x64", "--config", str(tmp_path / "c.toml")]
+    assert main(command) == DeviceError.exit_code
+    assert capsys.readouterr().err == "vcam-avatar: no room\n"
+    assert not list(tmp_path.glob("*.mp4"))
 
 
 def test_only_a_recording_keeps_the_sound() -> None:

@@ -13,7 +13,7 @@ from audio_files import babble, write_audio
 
 from vcam_avatar.devices.sound_track import FileSoundTrack, HeardSoundTrack
 from vcam_avatar.devices.video_file import VideoFileSink
-from vcam_avatar.errors import MediaError
+from vcam_avatar.errors import DeviceError, MediaError
 from vcam_avatar.media import Frame, Size, UnitClock
 
 SIZE = Size(128, 96)
@@ -63,6 +63,32 @@ def test_heard_sound_can_be_recorded(tmp_path: Path) -> None:
     sink.close()
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert sum(part.samples for part in container.decode(audio=0)) == pytest.approx(16_000, abs=2048)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+@pytest.mark.parametrize("room_bytes", [0, 30_000])
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, room_bytes: int) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    track = HeardSoundTrack()
+    sink = VideoFileSink(tmp_path / "out.mp4", track)
+    rng = np.random.default_rng(0)
+
+    def write_noise() -> None:
+        for unit in range(500):
+            track.hear(np.zeros(640, np.float32))
+            sink.send(Frame(unit, rng.integers(0, 255, (96, 128, 3)).astype(np.uint8)))
+
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, before[1]))
+        sink.open(SIZE, 25)
+        with pytest.raises(DeviceError, match=r"out\.mp4 cannot be written .*: choose a place with room"):
+            write_noise()
+        sink.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_colours_survive(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import importlib
 import logging
 import os
 import pkgutil
+import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import NoReturn
 
 from vcam_avatar import cli
 from vcam_avatar.errors import AvatarError
@@ -81,6 +83,11 @@ def _failed(message: str, status: int = AvatarError.exit_code) -> int:
     return status
 
 
+def _terminated(number: int, frame: object) -> NoReturn:
+    """End in order, so that nothing half-finished is left."""
+    raise SystemExit(128 + number)
+
+
 def _version() -> str:
     from vcam_avatar import __version__
 
@@ -89,7 +96,13 @@ def _version() -> str:
 
 def entry() -> None:
     """The program: ``main``, and the end of the process."""
-    status = main()
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        status = main()
+    except SystemExit as exc:
+        if isinstance(exc.code, str):
+            print(exc.code, file=sys.stderr)
+        status = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
     if any(thread.daemon for thread in threading.enumerate()):
         # An avatar may still be being prepared: a thread that comes back from native code while the
         # interpreter ends would abort the process. All that matters is closed by now.

@@ -258,6 +258,9 @@ class AvatarService:
                 if self.figures.frames == 1:
                     self.health.started()
                     log.info("first frame after %.2f s", self.figures.uptime_s)
+        except AvatarError as exc:
+            self._failure = exc  # told by whoever called ``run``
+            log.info("the frames have ended: %s", exc)
         except BaseException as exc:
             self._failure = exc
             log.exception("the frames have ended")

@@ -1,5 +1,6 @@
 """A video file as the sink: H.264 pictures and AAC sound, in step, complete or not there at all."""
 
+import contextlib
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -76,7 +77,7 @@ class VideoFileSink(_CheckedSink):
             self._container = av.open(str(self._partial), "w", options={"movflags": "+faststart"})
         except (av.FFmpegError, OSError) as exc:
             super().close()
-            raise DeviceError(f"{self._path} cannot be written ({exc})") from exc
+            raise self._unwritable(exc) from exc
         self._video = self._container.add_stream("libx264", rate=self._fps)
         self._video.width, self._video.height = size.width_px, size.height_px
         self._video.pix_fmt = "yuv420p"
@@ -97,7 +98,7 @@ class VideoFileSink(_CheckedSink):
         """Encode one frame, and the sound up to its end.
 
         Raises:
-            DeviceError: the disk is full or has gone.
+            DeviceError: the disk is full or has gone; what was written is thrown away.
         """
         self.check(frame)
         picture = av.VideoFrame.from_ndarray(_i420(frame.image_bgr), format="yuv420p")
@@ -109,7 +110,8 @@ class VideoFileSink(_CheckedSink):
             self._container.mux(self._video.encode(picture))
             self._encode_audio(self._frames / self._fps)
         except (av.FFmpegError, OSError) as exc:
-            raise DeviceError(f"{self._path} cannot be written any more ({exc})") from exc
+            self.abort()  # at once: going on after a failed write crashes inside the library
+            raise self._unwritable(exc) from exc
 
     def close(self) -> None:
         """Finish the file and give it its name; may be called twice. Without a frame there is no file.
@@ -130,8 +132,8 @@ class VideoFileSink(_CheckedSink):
             container.close()
             os.replace(self._partial, self._path)
         except (av.FFmpegError, OSError) as exc:
-            self._partial.unlink(missing_ok=True)
-            raise DeviceError(f"{self._path} cannot be finished ({exc})") from exc
+            self._discard(container)
+            raise self._unwritable(exc) from exc
         finally:
             self._free()
 
@@ -139,9 +141,19 @@ class VideoFileSink(_CheckedSink):
         """Throw away what was written; the target is as before."""
         if self._container is not None:
             container, self._container = self._container, None
-            container.close()
-            self._partial.unlink(missing_ok=True)
+            self._discard(container)
         self._free()
+
+    def _discard(self, container: Any) -> None:
+        """Close what cannot or shall not be finished."""
+        with contextlib.suppress(av.FFmpegError, OSError):  # its last bytes find no room either
+            container.close()
+        with contextlib.suppress(OSError):  # a disk that cannot be written to: nothing was
+            self._partial.unlink(missing_ok=True)
+
+    def _unwritable(self, exc: Exception) -> DeviceError:
+        why = getattr(exc, "strerror", None) or exc
+        return DeviceError(f"{self._path} cannot be written ({why}): choose a place with room for it")
 
     def _free(self) -> None:
         super().close()
