@@ -1,6 +1,7 @@
 """Noticing that an avatar's files were edited, and how much memory a prepared one takes."""
 
 import dataclasses
+import os
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,16 +16,24 @@ Fingerprint = tuple[tuple[str, int, int], ...]
 
 def fingerprint(folder: Path) -> Fingerprint:
     """Names, sizes and times of an avatar's files; empty when the folder is gone."""
-    found = []
+    found: list[tuple[str, int, int]] = []
     try:
-        for path in folder.rglob("*"):
-            if path.is_file() and not path.name.endswith(".part"):
-                state = path.stat()
-                found.append((path.relative_to(folder).as_posix(), state.st_size, state.st_mtime_ns))
+        _collect(folder, "", found)
     except OSError:
         # A file that vanished meanwhile: the next look tells.
         return ()
     return tuple(sorted(found))
+
+
+def _collect(folder: Path | str, prefix: str, found: list[tuple[str, int, int]]) -> None:
+    # Every second for every avatar: pathlib takes ten times as long.
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                _collect(entry.path, f"{prefix}{entry.name}/", found)
+            elif entry.is_file() and not entry.name.endswith(".part"):
+                state = entry.stat()
+                found.append((prefix + entry.name, state.st_size, state.st_mtime_ns))
 
 
 class AvatarWatch:

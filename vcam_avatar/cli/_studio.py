@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vcam_avatar.config import Config
+from vcam_avatar.daemon.usage import give_memory_back, keep_few_heaps
 from vcam_avatar.devices.audio_file import FileAudioSource
 from vcam_avatar.devices.sound_track import FileSoundTrack
 from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray, UnitClock
@@ -93,9 +94,11 @@ def make_loop(config: Config, *, hold_faults: bool = False) -> FrameLoop:
     Raises:
         AvatarError: the avatar or a network cannot be used.
     """
+    keep_few_heaps()
     avatar = build.find_configured_avatar(config)
     stages = build.build_stages(config)
     prepared = build.prepare_avatar(stages, avatar, config)
+    give_memory_back()
     return FrameLoop(
         stages,
         prepared,

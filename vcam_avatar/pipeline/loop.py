@@ -12,7 +12,16 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from vcam_avatar.media import Body, ByteArray, Expression, FacePatch, FloatArray, Frame, UnitFeatures
+from vcam_avatar.media import (
+    FACE_ACTIONS,
+    Body,
+    ByteArray,
+    Expression,
+    FacePatch,
+    FloatArray,
+    Frame,
+    UnitFeatures,
+)
 from vcam_avatar.pipeline.fade import CrossFade
 from vcam_avatar.pipeline.timings import StageTimings
 from vcam_avatar.pipeline.units import UnitSound
@@ -24,8 +33,12 @@ logger = logging.getLogger(__name__)
 _WARN_EVERY_S = 10.0
 STILL_POSE = 0.0015
 """A pose this near the one last drawn (shoulder widths; 0.4 pixels at 720p) is not drawn again."""
-STILL_FACE = 0.004
-"""An expression this near the one last drawn (of a full action) is not drawn again."""
+STILL_MOUTH, STILL_EYES = 0.004, 0.015
+"""Actions of mouth and jaw, and of eyes and brows, that are this near to those last drawn (of a full action)
+are not drawn again: a tenth to a fifth of a pixel at 720p."""
+_STILL_FACE = np.array(
+    [STILL_EYES if name.startswith(("brow", "eye")) else STILL_MOUTH for name in FACE_ACTIONS], np.float32
+)
 
 
 class Composing(Protocol):
@@ -249,7 +262,7 @@ class FrameLoop:
 
     def _face(self, avatar: PreparedAvatar, expression: Expression) -> FacePatch:
         drawn = self._drawn_face
-        if drawn is not None and drawn[0] is avatar.face and _near(expression, drawn[1], STILL_FACE):
+        if drawn is not None and drawn[0] is avatar.face and _near(expression, drawn[1], _STILL_FACE):
             return drawn[2]
         patch = self.stages.face.draw(avatar.face, expression)
         self._drawn_face = (avatar.face, expression.copy(), patch)
@@ -272,5 +285,5 @@ class FrameLoop:
             logger.warning(message, exc_info=True)
 
 
-def _near(values: FloatArray, others: FloatArray, tolerance: float) -> bool:
-    return bool(np.abs(values - others).max(initial=0.0) < tolerance)
+def _near(values: FloatArray, others: FloatArray, tolerance: "float | FloatArray") -> bool:
+    return bool((np.abs(values - others) < tolerance).all())
