@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from vcam_avatar.inference.sidecar import write_sidecar
-from vcam_avatar.training.tflite_graph import GraphConverter
+from vcam_avatar.training.tflite_convert import GraphConverter
 
 _FOLDER = "mediapipe/modules/"
 
