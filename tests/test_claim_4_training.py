@@ -9,12 +9,13 @@ torch = pytest.importorskip("torch")
 
 from vcam_avatar.errors import ModelError  # noqa: E402
 from vcam_avatar.stages.pose_layout import ARMS, UPPER_BODY, rest_pose  # noqa: E402
+from vcam_avatar.training.checkpoint import load_checkpoint  # noqa: E402
 from vcam_avatar.training.dataset import Sample  # noqa: E402
 from vcam_avatar.training.pose_batches import Batches, TrainOptions  # noqa: E402
 from vcam_avatar.training.pose_losses import losses  # noqa: E402
 from vcam_avatar.training.pose_net import PoseNetConfig  # noqa: E402
 from vcam_avatar.training.pose_space import ARM_POINTS, fit_space  # noqa: E402
-from vcam_avatar.training.pose_start import load_checkpoint, net_from, new_net  # noqa: E402
+from vcam_avatar.training.pose_start import net_from, new_net  # noqa: E402
 from vcam_avatar.training.pose_train import CHECKPOINT, train  # noqa: E402
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

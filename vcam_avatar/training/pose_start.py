@@ -7,8 +7,6 @@ import torch
 
 from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.pose_layout import NECK
-from vcam_avatar.training.checkpoint import load_checkpoint as load_checkpoint
-from vcam_avatar.training.checkpoint import save_checkpoint as save_checkpoint
 from vcam_avatar.training.dataset import Sample
 from vcam_avatar.training.pose_net import PoseNet, PoseNetConfig
 from vcam_avatar.training.pose_space import LinearSpace, arm_space, bone_matrix, fit_space, to_bones

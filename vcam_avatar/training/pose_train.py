@@ -13,12 +13,13 @@ import numpy as np
 import torch
 
 from vcam_avatar.stages.pose_layout import PoseLayout, layout_of
+from vcam_avatar.training.checkpoint import load_checkpoint, save_checkpoint
 from vcam_avatar.training.dataset import Sample
 from vcam_avatar.training.pose_batches import Batches, TrainOptions, split
 from vcam_avatar.training.pose_losses import losses
 from vcam_avatar.training.pose_net import PoseNet, PoseNetConfig
 from vcam_avatar.training.pose_space import LinearSpace
-from vcam_avatar.training.pose_start import load_checkpoint, net_from, new_net, save_checkpoint
+from vcam_avatar.training.pose_start import net_from, new_net
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
