@@ -83,6 +83,20 @@ def bed(obs, log_text):
     bed.link.stop()
 
 
+def test_a_failing_search_for_obs_does_not_end_the_link(obs):
+    answers = iter([OSError("odd")])
+
+    def find():
+        for error in answers:
+            raise error
+        return Address("127.0.0.1", obs.port, SecretStr(PASSWORD), "test")
+
+    searching = ObsLink(Follower(Dispatcher(FakeShow()), Rules()), find)
+    searching.start()
+    eventually(lambda: searching.state.connected)
+    searching.stop()
+
+
 def test_hotkeys_reach_the_show(obs, bed):
     obs.press("next")
     eventually(lambda: bed.show.shown == "Bob")

@@ -59,8 +59,8 @@ class ObsLink:
     def _run(self) -> None:
         delay_s = FIRST_RETRY_S
         while not self._stop.is_set():
-            address = self._find()
             try:
+                address = self._find()
                 self._stay_connected(address)
                 delay_s = FIRST_RETRY_S
             except WrongPasswordError as exc:
