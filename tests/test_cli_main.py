@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import logging
 import subprocess
 import sys
 import time
@@ -29,6 +30,23 @@ def test_help_is_instant_and_imports_nothing_heavy() -> None:
 def test_usage_error_returns_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli_main.main(["no-such-command"]) == 2
     assert "no-such-command" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("verbose", "line"), [(0, "vcam-avatar: no room\n"), (1, "WARNING test: no room\n")])
+def test_warnings_are_short_unless_more_is_asked_for(
+    verbose: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn(args: object) -> int:
+        logging.getLogger("test").warning("no room")
+        return 0
+
+    class Parser:
+        def parse_args(self, argv: object) -> argparse.Namespace:
+            return argparse.Namespace(verbose=verbose, handler=warn)
+
+    monkeypatch.setattr(cli_main, "build_parser", Parser)
+    assert cli_main.main([]) == 0
+    assert capsys.readouterr().err.endswith(line)
 
 
 def main_of_failing_command(error: Exception, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else 2
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(args.verbose, 2)]
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    words = "%(asctime)s %(levelname)s %(name)s: %(message)s" if args.verbose else "vcam-avatar: %(message)s"
+    logging.basicConfig(level=level, format=words, force=True)
     try:
         return int(args.handler(args))
     except AvatarError as exc:
