@@ -77,6 +77,17 @@ class HandStyle:
 
 
 @dataclass(frozen=True, slots=True)
+class Cutout:
+    """A part of the picture as it is."""
+
+    image_bgra: ByteArray
+    """uint8 ``(h, w, 4)``, straight alpha, at least 2x2."""
+    left_px: int
+    """Where its left column lies in the layers."""
+    top_px: int
+
+
+@dataclass(frozen=True, slots=True)
 class ArmLayers:
     """One arm."""
 
@@ -85,6 +96,8 @@ class ArmLayers:
     fore: Strip
     """Elbow to wrist."""
     hand: HandStyle
+    own: Cutout | None = None
+    """The arm and hand as the picture shows them; None: to be cut out when they are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +141,9 @@ def save_layers(folder: Path, layers: Layers) -> None:
             strip: Strip = getattr(arm, part)
             _write_png(folder / f"{side}_{part}.png", strip.image_bgra)
             data[side][part] = {name: round(float(getattr(strip, name)), 4) for name in _STRIP_NUMBERS}
+        if arm.own is not None:
+            _write_png(folder / f"{side}_own.png", arm.own.image_bgra)
+            data[side]["own"] = {"left": arm.own.left_px, "top": arm.own.top_px}
     (folder / LAYERS_FILE).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
@@ -179,7 +195,10 @@ def _read_arm(folder: Path, side: str, data: dict[str, Any] | None) -> ArmLayers
         raise ValueError(f"{side}.hand: unknown {', '.join(sorted(unknown))}")
     style_values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in hand.items()}
     style = HandStyle(**style_values)
-    return ArmLayers(strips["upper"], strips["fore"], style)
+    own = None
+    if (place := data.get("own")) is not None:
+        own = Cutout(_read_png(folder / f"{side}_own.png", 4), int(place["left"]), int(place["top"]))
+    return ArmLayers(strips["upper"], strips["fore"], style, own)
 
 
 def _write_png(path: Path, image: ByteArray) -> None:

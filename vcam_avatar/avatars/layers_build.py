@@ -1,4 +1,4 @@
-"""Picture -> layers, by classical means: no network, a second or two."""
+"""Picture -> layers: parts by the layer network where it is sure, else by rules; seconds."""
 
 from typing import Any
 
@@ -7,9 +7,13 @@ import numpy as np
 
 from vcam_avatar.avatars.format import Avatar
 from vcam_avatar.avatars.layers import LAYERS_FILE, ArmLayers, HandStyle, Layers, Strip, load_layers
+from vcam_avatar.avatars.layers_apply import better_mask, sleeve_end_seen, take_arm, torso_behind
 from vcam_avatar.avatars.layers_core import make_core, make_room
 from vcam_avatar.avatars.layers_fill import nearest_colour
-from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, cut_person, find_arm
+from vcam_avatar.avatars.layers_matte import cut_person
+from vcam_avatar.avatars.layers_own import cut_own_arms
+from vcam_avatar.avatars.layers_parts import read_parts
+from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, find_arm
 from vcam_avatar.avatars.layers_skin import read_skin
 from vcam_avatar.avatars.layers_strip import cloth_sleeve, cut_upper_arm, empty_strip, narrow_elbow
 from vcam_avatar.avatars.layers_torso import claim_skin, skin_map, trim_forearms
@@ -36,8 +40,9 @@ _SIDES = {
 
 
 def build_layers(
-    picture: ByteArray, keypoints: FloatArray, landmarks68: FloatArray, person_mask: ByteArray
-) -> Layers:
+    picture: ByteArray, keypoints: FloatArray, landmarks68: FloatArray, person_mask: ByteArray,
+    network: bool = False,
+) -> Layers:  # fmt: skip
     """Take a picture apart.
 
     Args:
@@ -45,6 +50,7 @@ def build_layers(
         keypoints: ``(57, 3)`` in picture pixels; unseen ones have confidence 0. Shoulders are needed.
         landmarks68: ``(68, 2)`` face landmarks in picture pixels.
         person_mask: uint8 ``(h, w)``, 255 on the person; rough is good enough for photos.
+        network: ask the layer network, and use rules only where it and the keypoints do not agree.
 
     Returns:
         The layers, at the picture's size or, for tall pictures, uniformly reduced to 1440 px height.
@@ -70,32 +76,45 @@ def build_layers(
         # Colours of transparent pixels are accidents.
         solid = nearest_colour(bgr.astype(np.float32), np.asarray(picture[..., 3] > 250))
         bgr = np.ascontiguousarray(np.rint(solid), np.uint8)
-    hands = [
-        points[s : s + 21]
-        for s, c in ((LEFT_HAND, seen), (RIGHT_HAND, seen))
-        if c[s : s + 21, 2].mean() > 0.5
+    # A hand is where it is seen, whatever joints would allow.
+    hands = {
+        h: seen[h : h + 21, :2] if float(seen[h : h + 21, 2].mean()) > 0.5 else None
+        for h in (LEFT_HAND, RIGHT_HAND)
+    }
+    shown = [
+        np.concatenate([points[e][None], hand])
+        for _, e, _, h, _ in _SIDES.values()
+        if (hand := hands[h]) is not None
     ]
-    person, alpha = cut_person(bgr, person_mask, hands, picture[..., 3] if cut_out else None)
+    parts = read_parts(bgr, person_mask, seen) if network else None
+    if parts is not None:
+        person_mask = better_mask(person_mask, parts)
+    person, alpha = cut_person(bgr, person_mask, shown, picture[..., 3] if cut_out else None)
     height, width = person.shape
     xs, ys = np.meshgrid(np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5)
     scene = Scene(bgr.astype(np.float32), np.stack([xs, ys], -1), target.unit_px, person, alpha, points, face)
     upper, fore, palm = target.bone_lengths_px
     arms = {}
     for name, (s, e, w, h, side) in _SIDES.items():
+        hand = hands[h]
         arm = ArmSeen(
-            points[s], points[e], points[w], points[h : h + 21], side,
-            bool(seen[h : h + 21, 2].mean() > 0.5), bool(min(seen[s, 2], seen[e, 2]) > 0.3),
-            upper, fore, palm,
+            points[s], points[e], points[w], points[h : h + 21] if hand is None else hand, side,
+            hand is not None, bool(min(seen[s, 2], seen[e, 2]) > 0.3), upper, fore, palm,
         )  # fmt: skip
         find_arm(scene, arm)
+        arm.known = parts is not None and take_arm(scene, arm, parts)
         arms[name] = arm
     bare = skin_map(scene, list(arms.values()))
-    trim_forearms(scene, list(arms.values()), bare)
-    claim_skin(scene, list(arms.values()), bare)
-    core = make_core(scene, list(arms.values()), bare)
+    guessed = [arm for arm in arms.values() if not arm.known]
+    trim_forearms(scene, guessed, bare)
+    claim_skin(scene, guessed, bare)
+    behind = torso_behind(parts) if parts is not None and not guessed else None
+    core = make_core(scene, list(arms.values()), bare, behind)
     background = None if cut_out else make_room(scene, list(arms.values()))
     skin = read_skin(scene, list(arms.values()))
-    cuts = {name: _upper_arm(scene, arm, skin) for name, arm in arms.items()}
+    ends_seen = {n: sleeve_end_seen(scene, a, parts) if parts and a.known else None for n, a in arms.items()}
+    shares = {n: parts.arm(n) if parts and a.known else None for n, a in arms.items()}
+    cuts = {n: _upper_arm(scene, arm, skin, shares[n], read=ends_seen[n]) for n, arm in arms.items()}
     ends = [end for _, end in cuts.values()]
     # Both sleeves are alike; the arm that shows more of itself is the one with the shorter reading.
     sleeve_end = float(np.mean(ends)) if abs(ends[0] - ends[1]) < 0.15 else min(ends)
@@ -104,29 +123,35 @@ def build_layers(
         # A foreshortened forearm hides its sleeve: one that reaches the elbow goes a little beyond it.
         sleeve_end = max(sleeve_end, 1.18)
     sleeve_end = min(sleeve_end, 0.84) if sleeve_end < 1.05 else sleeve_end
-    made = {name: _arm_layers(scene, arm, skin, sleeve_end, cuts[name][1]) for name, arm in arms.items()}
-    return Layers(Size(width, height), core, background, made["left"], made["right"])
+    made = {n: _arm_layers(scene, arm, skin, shares[n], sleeve_end, cuts[n][1]) for n, arm in arms.items()}
+    layers = Layers(Size(width, height), core, background, made["left"], made["right"])
+    joints = {n: points[[s, e, w, *range(h, h + 21)]] for n, (s, e, w, h, _) in _SIDES.items()}
+    mask = np.asarray(np.rint(alpha * 255), np.uint8)
+    return cut_own_arms(layers, np.dstack([bgr, mask]), joints)
 
 
 def _upper_arm(
     scene: Scene,
     arm: ArmSeen,
     skin: dict[str, Any],
+    share: FloatArray | None,
     sleeve_end: float | None = None,
     seen_end: float | None = None,
+    read: float | None = None,
 ) -> tuple[Strip, float]:
     return cut_upper_arm(
         scene.picture, scene.alpha, skin["skin"],
         shoulder=arm.shoulder, elbow=arm.elbow, wrist=arm.wrist, side=arm.side, radius=arm.radius,
         elbow_radius=arm.elbow_radius, length_px=arm.upper_px, lower=np.asarray(arm.lower),
-        seen=arm.upper_seen, sleeve_end=sleeve_end, seen_end=seen_end,
+        seen=arm.upper_seen, sleeve_end=sleeve_end, seen_end=seen_end, share=share, read=read,
     )  # fmt: skip
 
 
 def _arm_layers(
-    scene: Scene, arm: ArmSeen, skin: dict[str, Any], sleeve_end: float, seen_end: float
-) -> ArmLayers:
-    upper, _ = _upper_arm(scene, arm, skin, sleeve_end, seen_end)
+    scene: Scene, arm: ArmSeen, skin: dict[str, Any], share: FloatArray | None, sleeve_end: float,
+    seen_end: float,
+) -> ArmLayers:  # fmt: skip
+    upper, _ = _upper_arm(scene, arm, skin, share, sleeve_end, seen_end)
     if sleeve_end < 0.85:
         upper = narrow_elbow(upper, min(arm.elbow_radius, 0.44 * arm.palm_px))
     if sleeve_end > 1.08:

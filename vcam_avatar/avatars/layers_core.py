@@ -22,11 +22,12 @@ from vcam_avatar.avatars.layers_torso import torso_sides
 from vcam_avatar.media import ByteArray, FloatArray
 
 
-def make_core(scene: Scene, arms: list[ArmSeen], skin: Mask) -> ByteArray:
+def make_core(scene: Scene, arms: list[ArmSeen], skin: Mask, behind: Mask | None = None) -> ByteArray:
     """Head, hair, neck, torso; what the arms hid is filled from the cloth around.
 
     Args:
         skin: bare skin below the neck, see ``skin_map``.
+        behind: head and torso also where arms hide them, when the layer network is believed.
     """
     unit, person = scene.unit, scene.person
     region = np.zeros(person.shape, bool)
@@ -36,7 +37,7 @@ def make_core(scene: Scene, arms: list[ArmSeen], skin: Mask) -> ByteArray:
     chin = float(scene.face[:, 1].max())
     region &= (scene.grid[..., 1] > chin - 0.1 * unit) | (blur(region, 1) < 0)
     # Inside the torso's outline everything stays, filled where an arm covers it: no holes behind arms.
-    inner = torso_sides(scene, arms, skin, torso_outline(scene, 0.06))
+    inner = torso_sides(scene, arms, skin, torso_outline(scene, 0.06)) if behind is None else behind.copy()
     for arm in arms:
         distance, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
         inner |= (distance < 0.95 * arm.radius) & (along < 0.34)
@@ -170,6 +171,18 @@ def _complete(
     return rough, fill_patches(picture, ~valid, valid, 1.0, rough)
 
 
+def _defocus(filled: FloatArray, picture: FloatArray, valid: Mask) -> FloatArray:
+    """What was made up grows soft with its distance from what is seen: wrong things have no edges there."""
+    height = valid.shape[0]
+    whole = np.where(valid[..., None], picture, filled).astype(np.float32)
+    depth = cv2.distanceTransform((~valid).astype(np.uint8), cv2.DIST_L2, 5) / height
+    out = whole
+    for near, far, sigma in ((0.0, 0.02, 0.006), (0.015, 0.05, 0.014), (0.04, 0.09, 0.028)):
+        share = smooth(depth, near, far)[..., None]
+        out = out * (1 - share) + cv2.GaussianBlur(whole, (0, 0), sigma * height) * share
+    return add_grain(np.asarray(out, np.float32), ~valid, picture, grow(valid, -6))
+
+
 def make_room(scene: Scene, arms: list[ArmSeen]) -> ByteArray:
     """The picture without the person."""
     height = scene.person.shape[0]
@@ -188,6 +201,7 @@ def make_room(scene: Scene, arms: list[ArmSeen]) -> ByteArray:
     plain = add_grain(rough, ~valid, scene.picture, grow(valid, -6))
     busy = _busy(scene.picture, np.asarray(valid))[..., None]
     filled = plain * (1 - busy) + patches * busy
+    filled = _defocus(filled, scene.picture, np.asarray(valid))
     soft = blur(~valid, 2)[..., None]
     blended = np.where(valid[..., None], scene.picture * (1 - soft) + filled * soft, filled)
     return np.asarray(np.clip(np.rint(blended), 0, 255), np.uint8)

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vcam_avatar.avatars.layers_fill import Mask, distance_to_bone, grow, guided, polygon, smooth
-from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.avatars.layers_fill import Mask, distance_to_bone, grow, polygon
+from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.pose_layout import LEFT_SHOULDER, RIGHT_SHOULDER
-
-_MASK_HEIGHT_PX = 640
-"""Height at which the person is cut out."""
 
 
 @dataclass
@@ -38,6 +35,8 @@ class ArmSeen:
     """Forearm and hand only."""
     reach: Mask | None = None
     """``lower`` before it is cut with the person: hands stick out of rough masks."""
+    known: bool = False
+    """Whether these were seen by the layer network."""
 
 
 @dataclass(frozen=True)
@@ -50,40 +49,6 @@ class Scene:
     alpha: FloatArray
     points: FloatArray
     face: FloatArray
-
-
-def cut_person(
-    bgr: ByteArray, mask: ByteArray, hands: list[FloatArray], given: ByteArray | None
-) -> tuple[Mask, FloatArray]:
-    """Refine the rough person mask on the colours. Returns it hard and as soft alpha 0 to 1."""
-    if given is not None:
-        return np.asarray(given > 127), np.asarray(given / 255, np.float32)
-    height, width = mask.shape
-    scale = min(1.0, _MASK_HEIGHT_PX / height)
-    size = (max(2, round(width * scale)), max(2, round(height * scale)))
-    small = np.asarray(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA))
-    rough = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
-    extra = np.zeros(rough.shape, bool)
-    for hand in hands:
-        extra |= grow(polygon(cv2.convexHull(hand * scale)[:, 0], rough.shape), 6)
-    state = np.where(rough > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    state[extra & (state == cv2.GC_PR_BGD)] = cv2.GC_PR_FGD
-    state[grow(np.asarray(rough > 0.95), -5)] = cv2.GC_FGD
-    state[~grow(np.asarray(rough > 0.05), 8) & ~grow(extra, 8)] = cv2.GC_BGD
-    if (state == cv2.GC_FGD).any() and (state == cv2.GC_BGD).any():
-        cv2.setRNGSeed(1)
-        cv2.grabCut(small, state, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
-    found = (state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD)
-    count, label, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
-    keep = stats[:, cv2.CC_STAT_AREA] > 0.002 * found.size
-    keep[0] = False
-    found = keep[label] if count > 1 else found
-    soft = cv2.resize(found.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    alpha = smooth(
-        guided(grey, np.asarray(soft, np.float32), max(2, round(3 * height / 720)), 40.0), 0.15, 0.9
-    )
-    return np.asarray(soft > 0.5), np.asarray(alpha, np.float32)
 
 
 def find_arm(scene: Scene, arm: ArmSeen) -> None:

@@ -8,6 +8,9 @@ import numpy as np
 from vcam_avatar.avatars.layers_fill import distance_to_bone
 from vcam_avatar.avatars.layers_scene import ArmSeen, Scene
 
+_ENOUGH = 120
+"""Pixels of fingers that say what skin looks like."""
+
 
 def read_skin(scene: Scene, arms: list[ArmSeen]) -> dict[str, Any]:
     """Colours of skin: from the hands where they are seen, else from the face."""
@@ -27,24 +30,21 @@ def read_skin(scene: Scene, arms: list[ArmSeen]) -> dict[str, Any]:
         disc = np.hypot(*np.moveaxis(scene.grid - centre, -1, 0)) < 0.13 * width
         cheeks |= disc
         sides.append(float(scene.picture[disc].mean()) if disc.any() else 128.0)
-    for arm in arms:
-        if arm.upper_seen:
-            mask |= distance_to_bone(scene.grid, arm.elbow, arm.wrist)[0] < 0.4 * arm.elbow_radius
-            to_bone, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
-            mask |= (to_bone < 0.4 * arm.elbow_radius) & (along > 0.5)
-    mask &= scene.person
-    pixels = scene.picture[mask]
+    pixels = scene.picture[mask & scene.person]
     face_pixels = scene.picture[cheeks & scene.person]
     if len(face_pixels) < 10:
         face_pixels = np.array([[140.0, 165.0, 215.0]], np.float32)
     face_colour = np.median(face_pixels, 0)
-    if len(pixels) > 60:
-        # Sleeves, rings and what is seen between fingers are not skin.
-        ratio = np.log((pixels + 8) / (pixels.sum(1, keepdims=True) + 24)) - np.log(
-            (face_colour + 8) / (face_colour.sum() + 24)
-        )
-        light = pixels.sum(1) / max(float(face_colour.sum()), 1.0)
-        pixels = pixels[(np.abs(ratio).max(1) < 0.2) & (light > 0.3) & (light < 1.25)]
+    pixels = _like(pixels, face_colour)
+    if len(pixels) < _ENOUGH:
+        # Sleeves and pale clothes are taken for skin more easily here than on fingers.
+        limbs = np.zeros(scene.person.shape, bool)
+        for arm in arms:
+            if arm.upper_seen:
+                limbs |= distance_to_bone(scene.grid, arm.elbow, arm.wrist)[0] < 0.4 * arm.elbow_radius
+                to_bone, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
+                limbs |= (to_bone < 0.4 * arm.elbow_radius) & (along > 0.5)
+        pixels = np.concatenate([pixels, _like(scene.picture[limbs & scene.person], face_colour)])
     if len(pixels) < 60:
         pixels = face_pixels
     order = pixels.sum(1).argsort()
@@ -57,3 +57,12 @@ def read_skin(scene: Scene, arms: list[ArmSeen]) -> dict[str, Any]:
     light = np.array([3.0 * balance, -0.5, 0.85])
     light /= np.linalg.norm(light)
     return {"skin": bright, "shadow": dark, "light": light}
+
+
+def _like(pixels: Any, face_colour: Any) -> Any:
+    """Those of ``pixels`` that could be skin of that face: rings and what is seen between fingers are not."""
+    ratio = np.log((pixels + 8) / (pixels.sum(1, keepdims=True) + 24)) - np.log(
+        (face_colour + 8) / (face_colour.sum() + 24)
+    )
+    light = pixels.sum(1) / max(float(face_colour.sum()), 1.0)
+    return pixels[(np.abs(ratio).max(1) < 0.2) & (light > 0.3) & (light < 1.25)]

@@ -8,19 +8,28 @@ import numpy as np
 from vcam_avatar.avatars.format import Avatar
 from vcam_avatar.avatars.layers import ArmLayers, HandStyle, Layers
 from vcam_avatar.avatars.layers_build import avatar_layers
+from vcam_avatar.avatars.layers_own import cut_own_arms
 from vcam_avatar.inference import Network, load_network
 from vcam_avatar.media import Body, ByteArray, FloatArray, Size, face_crop_matrix
 from vcam_avatar.resources import models_dir
-from vcam_avatar.stages.body_arm import ArmInSpace, FrameStrip, FrontOrder, HandTrack, place_arm
+from vcam_avatar.stages.body_arm import (
+    ArmInSpace,
+    FrameStrip,
+    FrontOrder,
+    HandTrack,
+    Raised,
+    place_arm,
+    raised_share,
+)
 from vcam_avatar.stages.body_background import make_background
 from vcam_avatar.stages.body_core import OVERSAMPLE, CoreMesh, build_core_mesh
-from vcam_avatar.stages.body_own import OwnArm, own_arms, prepare_own_arm
+from vcam_avatar.stages.body_own import OwnArm, prepare_own_arm
 from vcam_avatar.stages.body_paint import HandPainter, Painted, Ramp, make_ramp, over
 from vcam_avatar.stages.body_refine import DrawnHand, HandRefiner
 from vcam_avatar.stages.body_shadow import TorsoShadow
-from vcam_avatar.stages.body_texture import frame_strip, frame_texture, radius_of
+from vcam_avatar.stages.body_texture import frame_strip, frame_texture, radius_of, shoulder_top
 from vcam_avatar.stages.hands import HandMesh, bone_matrices, forearm_matrix, load_hand_mesh
-from vcam_avatar.stages.pose_layout import ARMS
+from vcam_avatar.stages.pose_layout import ARMS, NECK
 from vcam_avatar.stages.pose_retarget import Gains, Retargeter
 
 LIFT_MODEL, REFINER_MODEL = "hand_lift", "hand_refiner"
@@ -57,6 +66,11 @@ class _Arm:
     track: HandTrack
     own: OwnArm | None
     """The picture's own arm; None when nothing of it is seen."""
+    outward: float
+    """1 when the arm is on the right in the picture, else -1."""
+    top: float
+    soft_px: float
+    """See ``Raised``."""
     carried: slice
     """Where its points lie among those that the core carries along."""
 
@@ -183,7 +197,7 @@ class BodyGenerator:
             if arm is not None:
                 count = len(own[name].points) if name in own else 0
                 arms[name] = self._prepare_arm(
-                    name, joints, arm, scale, own.get(name), slice(first, first + count)
+                    name, joints, arm, scale, own.get(name), core, slice(first, first + count)
                 )
                 first += count
         shape = (size.height_px, size.width_px)
@@ -192,8 +206,15 @@ class BodyGenerator:
             size, retargeter, view, np.ascontiguousarray(background), core, shadow, arms, FrontOrder(),
             images, np.zeros_like(core.points), np.zeros((*shape, 4), np.uint8),
         )  # fmt: skip
-        # The first frame pays for compilation and cold memory: before the camera waits for it.
-        self.draw(prepared, retargeter.to_pixels(retargeter.start_pose))
+        # The first frames pay for compilation and cold memory: before the camera waits for them. Once as in
+        # the picture, and once with hands that are drawn.
+        pixels = retargeter.to_pixels(retargeter.start_pose)
+        self.draw(prepared, pixels)
+        prepared.reset()
+        for _, (shoulder, elbow, wrist, hand) in _SIDES:
+            raised = [elbow, wrist, *range(hand, hand + 21)]
+            pixels[raised] -= np.abs(pixels[shoulder] - pixels[elbow]).max()
+        self.draw(prepared, pixels)
         prepared.reset()
         return prepared
 
@@ -207,18 +228,23 @@ class BodyGenerator:
         seen: dict[str, bool],
     ) -> dict[str, OwnArm]:
         """The picture's own arms, in the order of ``_SIDES``."""
-        whole = (layers.size.width_px, layers.size.height_px)
-        if picture.shape[1::-1] != whole:
-            picture = np.asarray(cv2.resize(picture, whole, interpolation=cv2.INTER_AREA), np.uint8)
         joints = {name: rest[[*j[:3], *range(j[3], j[3] + 21)]] for name, j in _SIDES}
         scale = float(to_frame[0, 0])
-        found = own_arms(layers, picture, {n: (j - to_frame[:, 2]) / scale for n, j in joints.items()})
+        if all(arm is None or arm.own is None for arm in (layers.left, layers.right)):
+            whole = (layers.size.width_px, layers.size.height_px)
+            if picture.shape[1::-1] != whole:
+                picture = np.asarray(cv2.resize(picture, whole, interpolation=cv2.INTER_AREA), np.uint8)
+            seen_px = {n: (j - to_frame[:, 2]) / scale for n, j in joints.items()}
+            layers = cut_own_arms(layers, picture, seen_px)
         out = {}
         unit = float(np.hypot(*(joints["left"][0] - joints["right"][0])))
         for name, _ in _SIDES:
             arm = layers.arm(name)
-            if name in found and arm is not None:
-                texture, origin = frame_texture(found[name], to_frame, size, round(_MARGIN * size.height_px))
+            if arm is not None and arm.own is not None:
+                place = to_frame.copy()
+                place[:, 2] += scale * np.array([arm.own.left_px, arm.own.top_px])
+                margin = round(_MARGIN * size.height_px)
+                texture, origin = frame_texture(arm.own.image_bgra, place, size, margin)
                 out[name] = prepare_own_arm(
                     texture, origin, joints[name], unit, arm.hand.palm_px * scale, bool(seen[name])
                 )
@@ -231,17 +257,22 @@ class BodyGenerator:
         arm: ArmLayers,
         scale: float,
         own: OwnArm | None,
+        core: CoreMesh,
         carried: slice,
     ) -> _Arm:
         style = arm.hand
         palm = style.palm_px * scale
         radius = radius_of(arm.upper) * scale
+        upper = frame_strip(arm.upper, scale)
+        outward = 1.0 if core.rest[joints[0], 0] > core.rest[NECK, 0] else -1.0
+        place = (core.rest[joints[0]] - core.points[0] + core.texture_px[0] / OVERSAMPLE) * OVERSAMPLE
         return _Arm(
-            name, joints, frame_strip(arm.upper, scale), frame_strip(arm.fore, scale), style, palm,
+            name, joints, upper, frame_strip(arm.fore, scale), style, palm,
             float(np.clip(radius / (_FOREARM_RADIUS * palm), 0.75, 1.25)),
             make_ramp(style.skin_bgr, style.shadow_bgr, style.light, style.detail, style.toon),
             round(style.outline_px * scale), _tint(style),
-            HandPainter(self._mesh), HandTrack(), own, carried,
+            HandPainter(self._mesh), HandTrack(), own, outward,
+            shoulder_top(upper, outward, core.texture, place), 0.2 * radius * (1 - style.toon), carried,
         )  # fmt: skip
 
     def generate(self, prepared: PreparedBody, pose: FloatArray) -> Body:
@@ -263,10 +294,15 @@ class BodyGenerator:
         p.core.draw(image, p.bent)
         grid = p.core.face_grid(p.bent)
         placed = {name: self._place(arm, points) for name, arm in p.arms.items()}
-        hands = self._lift_hands(p, placed, points)
+        shares = _shares(p, points)
+        hands = {}
+        if min(shares.values(), default=1.0) < 1:
+            hands = self._lift_hands(p, placed, points)
+        else:  # both arms are the picture's own
+            for arm in p.arms.values():
+                arm.track.reset()
         occlusion: ByteArray | None = None
         drawn: list[DrawnHand] = []
-        shares = _shares(p, points)
         for name in self._order(p, placed):
             arm, share = p.arms[name], shares[name]
             painted: Painted | None = None
@@ -347,7 +383,9 @@ class BodyGenerator:
     ) -> Painted | None:
         """Returns the last thing painted: the hand."""
         matrices, palm = hand
-        arm.upper.draw(target, placed.shoulder[:2], placed.elbow[:2])
+        raised = raised_share(placed.elbow[:2] - placed.shoulder[:2], arm.outward)
+        shape = Raised(raised, arm.outward, arm.top, arm.soft_px)
+        arm.upper.draw(target, placed.shoulder[:2], placed.elbow[:2], shape)
         sleeve = arm.style.sleeve_end - 1
 
         arm.painter.pose(

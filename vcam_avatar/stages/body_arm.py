@@ -10,10 +10,51 @@ from vcam_avatar.stages.hands import ANGLE_COUNT
 from vcam_avatar.stages.raster import IndexArray, draw_triangles
 
 _ROWS = 8
+_COLUMNS = (-1.0, -0.58, -0.42, 0.0, 1.0)
+"""From the inner edge (towards the torso) to the outer, in half widths of a strip."""
+_CORNERS = len(_COLUMNS)
 _TRIANGLES: IndexArray = np.array(
-    [t for i in range(_ROWS - 1) for t in ((2 * i, 2 * i + 1, 2 * i + 2), (2 * i + 1, 2 * i + 3, 2 * i + 2))],
+    [
+        t
+        for i in range(_ROWS - 1)
+        for a in range(i * _CORNERS, (i + 1) * _CORNERS - 1)
+        for t in ((a, a + 1, a + _CORNERS), (a + 1, a + _CORNERS + 1, a + _CORNERS))
+    ],
     np.int32,
 )
+_HANGS_RAD, _RAISED_RAD = 0.5, 1.4
+"""Angles of the upper arm from hanging down, outwards, from which and up to which its shoulder takes the
+shape of a raised one."""
+
+
+def raised_share(bone: FloatArray, outward: float) -> float:
+    """0 while an upper arm hangs, 1 when it is raised sideways.
+
+    Args:
+        bone: from shoulder to elbow, pixels.
+        outward: 1 when the arm is on the right in the picture, else -1.
+    """
+    angle = float(np.arctan2(outward * bone[0], bone[1]))
+    t = float(np.clip((angle - _HANGS_RAD) / (_RAISED_RAD - _HANGS_RAD), 0, 1))
+    return t * t * (3 - 2 * t)
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """How an upper arm's strip changes its shape while it is raised: else shoulders stand out like wings
+    and sleeves would fan out."""
+
+    share: float
+    """``raised_share``."""
+    outward: float
+    """1 when the outer edge is the strip's right one, else -1."""
+    top: float
+    """Height of the shoulder over its joint, in widths of the hanging arm's outer half."""
+    soft_px: float
+    """Width of the inner edge's fading, which has the torso behind it only while the arm hangs."""
+
+
+_HANGING = Raised(0.0, 1.0, 1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +73,9 @@ class FrameStrip:
         """Nothing to draw."""
         return len(self.texture) <= 2
 
-    def draw(self, target: ByteArray, upper: FloatArray, lower: FloatArray) -> None:
+    def draw(
+        self, target: ByteArray, upper: FloatArray, lower: FloatArray, raised: Raised = _HANGING
+    ) -> None:
         """Draw along the bone from ``upper`` to ``lower`` (frame pixels): between the joints as long as the
         bone appears, beyond them at natural length, across always as wide as it is."""
         if self.is_empty:
@@ -44,15 +87,21 @@ class FrameStrip:
         t = np.clip(t, self.start, self.end)
         inside = np.clip(t, 0, 1)
         along = inside * length + (t - inside) * self.length_px
+        columns = np.array(_COLUMNS)
+        places = np.tile(columns, (_ROWS, 1))
+        if raised.share > 0:
+            near = np.clip((0.6 - t) / 0.6, 0, 1)
+            places[:, 4] = 1 - (1 - raised.top) * raised.share * near * (2 - near)
+            places[:, :2] += (raised.soft_px / self.half_width_px * raised.share * (t < 0.7))[:, None]
+            np.minimum(places[:, 1], places[:, 2] - 0.02, out=places[:, 1])
+        across = np.array([axis[1], -axis[0]]) * self.half_width_px * raised.outward
         middle = upper + along[:, None] * axis
-        across = np.array([axis[1], -axis[0]]) * self.half_width_px
-        target_px = np.stack([middle - across, middle + across], 1).reshape(-1, 2).astype(np.float32)
+        target_px = (middle[:, None] + places[..., None] * across).reshape(-1, 2).astype(np.float32)
         height, width = self.texture.shape[:2]
-        v = (t - self.start) / (self.end - self.start) * height
-        texture_px = np.zeros((2 * _ROWS, 2), np.float32)
-        texture_px[1::2, 0] = width
-        texture_px[:, 1] = np.repeat(v, 2)
-        draw_triangles(target, self.texture, target_px, texture_px, _TRIANGLES)
+        texture_px = np.empty((_ROWS, _CORNERS, 2), np.float32)
+        texture_px[..., 0] = (columns * raised.outward + 1) / 2 * width
+        texture_px[..., 1] = ((t - self.start) / (self.end - self.start) * height)[:, None]
+        draw_triangles(target, self.texture, target_px, texture_px.reshape(-1, 2), _TRIANGLES)
 
 
 @dataclass(frozen=True, slots=True)

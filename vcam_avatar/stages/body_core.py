@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vcam_avatar.media import ByteArray, FloatArray
+from vcam_avatar.stages.body_arm import raised_share
 from vcam_avatar.stages.kernels import njit
 from vcam_avatar.stages.pose_layout import (
     LEFT_EAR,
@@ -142,6 +143,11 @@ def _arm_turn(rest: Any, now: Any, shoulder: int) -> Any:
         angle *= 0.4
     cos, sin = np.cos(angle), np.sin(angle)
     matrix = np.array([[cos, -sin], [sin, cos]])
+    raised = raised_share(bone_now, float(np.sign(rest[shoulder, 0] - rest[NECK, 0])))
+    if raised > 0:
+        # The corner draws back under the raised sleeve.
+        axis = bone / max(float(np.hypot(*bone)), 1e-3)
+        matrix = matrix @ ((1 - 0.25 * raised) * np.eye(2) - 0.3 * raised * np.outer(axis, axis))
     return np.concatenate([matrix, (now[shoulder] - matrix @ rest[shoulder])[:, None]], 1)
 
 

@@ -3,17 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 
-from vcam_avatar.avatars.layers import Layers
-from vcam_avatar.avatars.layers_fill import Mask, blur, distance_to_bone, grow, smooth
+from vcam_avatar.avatars.layers_fill import smooth
 from vcam_avatar.media import ByteArray, FloatArray
 from vcam_avatar.stages.body_core import cover_with_cells
 from vcam_avatar.stages.raster import IndexArray, draw_triangles
 
-_DIFFERENT = 12
-"""Grey levels between picture and armless layers that show an arm."""
 _UPPER_FREE, _FORE_FREE, _HAND_FREE = 0.30, 0.28, 0.30
 """How far elbow, wrist (in shoulder widths) and hand points (in palm lengths, after turning) may leave
 their places before the picture's arm no longer serves."""
@@ -24,74 +20,6 @@ _COMES, _GOES = 0.6, 0.85
 arm over another looks like two."""
 _STEP = 0.34
 """Greatest change of opacity from frame to frame."""
-
-
-def own_arms(layers: Layers, picture_bgra: ByteArray, joints: dict[str, FloatArray]) -> dict[str, ByteArray]:
-    """Cut the arms out of the picture: what the layers without arms do not show.
-
-    Args:
-        layers: of the picture.
-        picture_bgra: uint8 ``(h, w, 4)`` at the layers' size, alpha is the person.
-        joints: side -> ``(24, 2)`` shoulder, elbow, wrist and 21 hand points in pixels of the layers.
-
-    Returns:
-        Side -> uint8 ``(h, w, 4)`` straight alpha; sides without arms are left out.
-    """
-    height, width = picture_bgra.shape[:2]
-    core = layers.core_bgra.astype(np.float32)
-    behind = np.zeros((height, width, 3), np.float32)
-    if layers.background_bgr is not None:
-        behind = layers.background_bgr.astype(np.float32)
-        shown = picture_bgra[..., :3].astype(np.float32)
-    else:
-        shown = np.asarray(picture_bgra[..., :3] * (picture_bgra[..., 3:] / np.float32(255)), np.float32)
-    alpha = core[..., 3:] / 255
-    difference = np.abs(core[..., :3] * alpha + behind * (1 - alpha) - shown).max(-1)
-    different = (difference > _DIFFERENT) & ((picture_bgra[..., 3] > 40) | (difference > 4 * _DIFFERENT))
-    # A completed room differs from the real one too: only what lies beside the person can be an arm.
-    size = float(np.hypot(*(joints["left"][0] - joints["right"][0])))
-    beside = grow(picture_bgra[..., 3] > 40, 0.012 * size)
-    different &= beside
-    xs, ys = np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5
-    grid = np.stack(np.meshgrid(xs, ys), -1)
-    unit = float(np.hypot(*(joints["left"][0] - joints["right"][0])))
-    near = {side: _distance(grid, points) for side, points in joints.items()}
-    out = {}
-    for side, other in (("left", "right"), ("right", "left")):
-        if layers.arm(side) is None:
-            continue
-        mine = different & (near[side] < 0.8 * unit) & (near[side] <= near[other] + 0.02 * unit)
-        mask = _solid(np.asarray(mine), unit)
-        if int(mask.sum()) < (0.12 * unit) ** 2:
-            continue
-        # What differs clearly is shown even where the rough outline of the person leaves it out.
-        clear = blur(_solid(np.asarray(mine & (difference > 4 * _DIFFERENT)), unit), 1.5)
-        soft = blur(grow(mask, 3), 1.5) * np.maximum(picture_bgra[..., 3] / np.float32(255), clear * beside)
-        own = picture_bgra.copy()
-        own[..., 3] = np.clip(np.rint(soft * 255), 0, 255)
-        out[side] = own
-    return out
-
-
-def _distance(grid: FloatArray, points: FloatArray) -> FloatArray:
-    """To the arm's bones, the shoulder's cap left out."""
-    shoulder, elbow, wrist = points[:3]
-    start = shoulder + 0.25 * (elbow - shoulder)
-    out = np.minimum(distance_to_bone(grid, start, elbow)[0], distance_to_bone(grid, elbow, wrist)[0])
-    for finger in range(5):
-        for a, b in ((0, 2 + 4 * finger), (2 + 4 * finger, 4 + 4 * finger)):
-            out = np.minimum(out, distance_to_bone(grid, points[3 + a], points[3 + b])[0])
-    return np.asarray(out, np.float32)
-
-
-def _solid(mask: Mask, unit: float) -> Mask:
-    """Without holes and crumbs: sleeves look like the shirt behind them in places."""
-    closed = grow(grow(mask, 0.06 * unit), -0.06 * unit) | mask
-    contours, _ = cv2.findContours(closed.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    out = np.zeros(mask.shape, np.uint8)
-    large = [c for c in contours if cv2.contourArea(c) > (0.08 * unit) ** 2]
-    cv2.drawContours(out, large, -1, 1, cv2.FILLED)
-    return out > 0
 
 
 @dataclass(slots=True)

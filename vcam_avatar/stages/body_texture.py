@@ -21,6 +21,25 @@ def radius_of(strip: Strip) -> float:
     return covered * strip.half_width_px
 
 
+def shoulder_top(strip: FrameStrip, outward: float, core: ByteArray, place: FloatArray) -> float:
+    """Height of the shoulder over its joint in widths of the hanging arm's outer half, at most 1.
+
+    Args:
+        strip: the upper arm.
+        outward: 1 when its outer edge is the right one, else -1.
+        core: premultiplied texture of the torso.
+        place: texel of the joint in it.
+    """
+    count, width = strip.texture.shape[:2]
+    row = int(np.clip((0.15 - strip.start) / (strip.end - strip.start), 0, 0.99) * count)
+    half = strip.texture[row, width // 2 :, 3] if outward > 0 else strip.texture[row, : width // 2, 3]
+    wide = float((half > 127).mean()) * strip.half_width_px
+    x, y = (int(np.clip(v, 0, n - 1)) for v, n in zip(place, core.shape[1::-1], strict=True))
+    above = core[y::-1, x, 3] < 128
+    high = (int(np.argmax(above)) if above.any() else len(above)) / OVERSAMPLE
+    return float(np.clip(high / max(wide, 1.0), 0.4, 1.0))
+
+
 def frame_strip(strip: Strip, scale: float) -> FrameStrip:
     image = premultiply(strip.image_bgra)
     if image.shape[0] > 2:
