@@ -18,6 +18,7 @@ from vcam_avatar.control.instance import RUNTIME_DIR_VARIABLE
 from vcam_avatar.control.server import ControlServer
 from vcam_avatar.daemon.health import Health, State
 from vcam_avatar.daemon.obs_side import ObsSide
+from vcam_avatar.daemon.signals import Signals
 from vcam_avatar.errors import ControlError, DeviceError
 
 PERIOD_S = 0.02
@@ -191,6 +192,28 @@ def test_signals_end_it(number):
     assert stage.service.run(duration_s=20) == 0
     assert time.monotonic() - start < 2
     assert stage.camera.frames
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_signal_handlers_only_take_note():
+    before = signal.getsignal(signal.SIGTERM)
+    with Signals() as signals:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert (signals.stop, signals.reload) == (False, True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.stop
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_sighup_reads_the_avatars_anew():
+    stage = Stage()
+    reloads = []
+    stage.service.reload = lambda: reloads.append(threading.current_thread())
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGHUP)).start()
+    threading.Timer(0.8, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert stage.service.run(duration_s=20) == 0
+    assert reloads == [threading.main_thread()]
 
 
 def test_it_is_controlled_from_outside_and_says_who_runs(capsys):

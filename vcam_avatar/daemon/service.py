@@ -1,9 +1,6 @@
 """The running service: sound in, frames out, commands from everywhere, never a frozen picture."""
 
-import contextlib
 import logging
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +16,7 @@ from vcam_avatar.daemon.health import Health
 from vcam_avatar.daemon.obs_side import ObsSide, tell_names
 from vcam_avatar.daemon.parts import Parts
 from vcam_avatar.daemon.report import metrics_line, status_text
+from vcam_avatar.daemon.signals import Signals
 from vcam_avatar.daemon.sound import NoiseGate, SoundKeeper
 from vcam_avatar.errors import AvatarError, ConfigError, ControlError
 from vcam_avatar.pipeline.loop import PreparedAvatar
@@ -75,25 +73,34 @@ class AvatarService:
         Returns:
             0, or the exit status of the error that ended it.
         """
-        with self._signals():
+        with Signals() as signals:
             self.start()
-            deadline = None if duration_s is None else time.monotonic() + duration_s
-            metrics_at = time.monotonic() + METRICS_EVERY_S
-            watch_at = time.monotonic() + WATCH_EVERY_S
-            while not self._end.wait(0.1):
-                now = time.monotonic()
-                if deadline is not None and now >= deadline:
-                    break
-                if now >= watch_at:
-                    watch_at = now + WATCH_EVERY_S
-                    self.look_for_edits()
-                if now >= metrics_at:
-                    metrics_at += METRICS_EVERY_S
-                    self._log_metrics()
-            self.close()
+            try:
+                self._attend(duration_s, signals)
+            finally:
+                self.close()
         if isinstance(self._failure, AvatarError):
             raise self._failure
         return 0 if self._failure is None else 1
+
+    def _attend(self, duration_s: float | None, signals: Signals) -> None:
+        """What is done from time to time, until the end."""
+        deadline = None if duration_s is None else time.monotonic() + duration_s
+        metrics_at = time.monotonic() + METRICS_EVERY_S
+        watch_at = time.monotonic() + WATCH_EVERY_S
+        while not self._end.wait(0.1) and not signals.stop:
+            now = time.monotonic()
+            if deadline is not None and now >= deadline:
+                break
+            if signals.reload:
+                signals.reload = False
+                self._reload_on_signal()
+            if now >= watch_at:
+                watch_at = now + WATCH_EVERY_S
+                self.look_for_edits()
+            if now >= metrics_at:
+                metrics_at += METRICS_EVERY_S
+                self._log_metrics()
 
     def start(self) -> None:
         """Start every thread."""
@@ -274,26 +281,6 @@ class AvatarService:
     def _offset_ms(self) -> float | None:
         latency = self.figures.latency() if self._config.obs.sync_offset else None
         return None if latency is None else latency.p50_ms
-
-    @contextlib.contextmanager
-    def _signals(self) -> Any:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        handlers: dict[int, Callable[[int, Any], None]] = {
-            signal.SIGINT: lambda *_: self.stop(),
-            signal.SIGTERM: lambda *_: self.stop(),
-        }
-        if sys.platform == "win32":
-            handlers[signal.SIGBREAK] = lambda *_: self.stop()
-        else:
-            handlers[signal.SIGHUP] = lambda *_: threading.Thread(target=self._reload_on_signal).start()
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _reload_on_signal(self) -> None:
         try:
