@@ -4,6 +4,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import vcam_avatar
@@ -33,6 +34,19 @@ def test_every_name_in_the_readmes_unit_table_exists() -> None:
     for name in names:
         module, _, attribute = name.rpartition(".")
         assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_the_readmes_configuration_is_whole_and_valid(tmp_path: Path) -> None:
+    from vcam_avatar.config import known_keys, load_config
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "config.toml").write_text(example, encoding="utf-8")
+    load_config(tmp_path / "config.toml")
+    content = tomllib.loads(example)
+    given = {key for key, value in content.items() if not isinstance(value, dict)}
+    given |= {f"{table}.{key}" for table, keys in content.items() if isinstance(keys, dict) for key in keys}
+    assert given == set(known_keys())
 
 
 def test_readme_commands_exist() -> None:
