@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vcam_avatar.devices.audio_file import read_audio
 from vcam_avatar.evaluation.lips_hear import Ear
 from vcam_avatar.evaluation.lips_sounds import room, silences
 from vcam_avatar.media import FACE_ACTIONS, FloatArray
-from vcam_avatar.resources import models_dir
+from vcam_avatar.resources import asset_path, models_dir
 from vcam_avatar.stages.features import FeatureStage, mfcc
 from vcam_avatar.stages.lips import LipNetwork, Lips
 from vcam_avatar.stages.lips_decode import MouthDecoder, NoiseGate
@@ -29,25 +30,8 @@ def network() -> LipNetwork:
 
 @pytest.fixture(scope="module")
 def speech() -> FloatArray:
-    """About 3 s of a real voice at its own level, or of a made vowel-and-pause babble."""
-    path = DATA / "librivox_5clips/sense_and_sensibility_01_austen_64kb-0880.wav"
-    if path.is_file():
-        from vcam_avatar.training.speech_audio import read_audio
-
-        return read_audio(path)[:48_000]
-    return _babble()
-
-
-def _babble() -> FloatArray:
-    """Vowels of 150 ms with pauses of 100 ms: a buzz through three resonances."""
-    rng, n = np.random.default_rng(0), 48_000
-    t = np.arange(n) / 16_000
-    buzz = np.sign(np.sin(2 * np.pi * 120 * t)) * np.maximum(0, np.sin(2 * np.pi * 120 * t)) ** 8
-    spectrum, hz = np.fft.rfft(buzz + 0.01 * rng.standard_normal(n)), np.fft.rfftfreq(n, 1 / 16_000)
-    gain = sum(np.exp(-0.5 * ((hz - f) / 120) ** 2) * a for f, a in ((750, 1.0), (1200, 0.7), (2500, 0.3)))
-    sound = np.fft.irfft(spectrum * gain, n)
-    sound *= (t % 0.25 < 0.15) / np.abs(sound).max() * 0.3
-    return sound.astype(np.float32)
+    """3 s of the shipped voice."""
+    return read_audio(asset_path("demo_voice.flac"))[:48_000]
 
 
 def _run(
