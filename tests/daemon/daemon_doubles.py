@@ -19,6 +19,7 @@ from vcam_avatar.pipeline.loop import FrameLoop
 
 FPS = Fraction(50)
 SIZE = Size(96, 64)
+BEAT_S = 0.005
 
 
 def eventually(check, limit_s=5.0):
@@ -99,6 +100,7 @@ class Stage:
             apply=self.applied.append, apply_keys=("voice.mouth_gain",), **changes,
         )  # fmt: skip
         self.service = AvatarService(parts, server)
+        self._beats, self._ended = [], threading.Event()
         self.service.sound._retry_s = 0.05
         self.service.feed._retry_s = 0.05
 
@@ -113,12 +115,18 @@ class Stage:
         return source
 
     def __enter__(self):
+        threading.Thread(target=self._beat, daemon=True).start()
         self.service.start()
         eventually(lambda: len(self.camera.frames) > 3)
         return self
 
     def __exit__(self, *exc):
         self.service.close()
+        self._ended.set()
+
+    def _beat(self):
+        while not self._ended.wait(BEAT_S):
+            self._beats.append(time.monotonic())
 
     @property
     def shown(self):
@@ -128,3 +136,9 @@ class Stage:
     def gap_s(self):
         """The longest time between two frames at the camera."""
         return float(np.diff(self.camera.moments).max())
+
+    def own_gap_s(self):
+        """The same, counted in beats of an idle thread: without the time in which a busy machine let
+        nothing of this process run."""
+        beats = np.searchsorted(self._beats, self.camera.moments)
+        return float(np.diff(beats).max() * BEAT_S)

@@ -22,8 +22,12 @@ from vcam_avatar.daemon.signals import Signals
 from vcam_avatar.errors import ControlError, DeviceError
 
 PERIOD_S = 0.02
-LONGEST_GAP_S = 1.5
-"""Generous: the tests share a busy machine; without the service's care a gap lasts for ever."""
+LONGEST_GAP_S, LONGEST_WALL_S = 0.15, 1.5
+"""Without the time that other work on the machine took, and with it."""
+
+
+def no_gap(stage):
+    return stage.own_gap_s() < LONGEST_GAP_S and stage.gap_s() < LONGEST_WALL_S
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +62,7 @@ def test_switching_shows_the_other_avatar_without_a_gap(stage):
     for name, number in (("avatar2", 2), ("avatar4", 4), ("avatar1", 1)):
         stage.service.dispatcher.run(Switch(name))
         eventually(lambda number=number: stage.shown == number)
-    assert stage.gap_s() < LONGEST_GAP_S
+    assert no_gap(stage)
 
 
 def test_a_damaged_avatar_is_named_and_the_present_one_stays(stage):
@@ -92,7 +96,7 @@ def test_a_dying_microphone_never_stops_the_picture(stage, caplog):
     stage.make_source = lambda: ToneSource("Tone again")
     eventually(lambda: stage.service.health.state is State.RUNNING)
     assert stage.service.report()["microphone"]["name"] == "Tone again"
-    assert stage.gap_s() < LONGEST_GAP_S
+    assert no_gap(stage)
     lines = [r.message for r in caplog.records if "microphone:" in r.message]
     assert len(lines) == 3  # stopped, absent, works again: however often it was tried
 
@@ -117,7 +121,7 @@ def test_a_camera_that_breaks_is_opened_again(stage):
 def test_a_slow_pipeline_repeats_frames_for_the_camera(stage):
     stage.stages.body.delay_s = 0.2
     eventually(lambda: stage.service.feed.repeated > 5)
-    assert stage.gap_s() < LONGEST_GAP_S
+    assert no_gap(stage)
 
 
 def test_stages_that_fail_hold_the_last_frame(stage):
@@ -128,7 +132,7 @@ def test_stages_that_fail_hold_the_last_frame(stage):
         return stage.service.report()["held_frames"] > 3
 
     eventually(held_while_the_sound_changes)
-    assert stage.gap_s() < LONGEST_GAP_S
+    assert no_gap(stage)
 
 
 def test_live_settings(stage):

@@ -1,5 +1,8 @@
 """Microphones of every kind, on a PortAudio made for the test."""
 
+import os
+import re
+import sys
 import threading
 import time
 
@@ -118,6 +121,7 @@ class Stream:
 def install(monkeypatch):
     monkeypatch.setattr(microphone, "SILENT_DEVICE_S", 0.2)
     monkeypatch.setattr(portaudio, "CALL_LIMIT_S", 0.3)
+    monkeypatch.setattr(microphone, "sound_server_refusal", lambda: "")
     opened = []
 
     def install(*devices):
@@ -364,3 +368,21 @@ def test_quiet_blocks_come_in_pairs_and_a_loud_one_at_once(install):
     assert waiting == [960, 960, 480]  # the last quiet one waits for the next
     assert len(next(given)) == pytest.approx(320, abs=80)
     source.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pactl")
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("echo 'Connection failure: Access denied' >&2; exit 1", "Access denied.*who is logged in"),
+        ("echo 'Connection failure: Connection refused' >&2; exit 1", "refused.*start PulseAudio"),
+        ("exec sleep 5", "does not answer"),
+        ("exit 0", "^$"),
+    ],
+)
+def test_why_the_sound_server_cannot_be_used_is_asked(monkeypatch, tmp_path, script, says):
+    pactl = tmp_path / "pactl"
+    pactl.write_text(f"#!/bin/sh\n{script}\n")
+    pactl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert re.search(says, portaudio.sound_server_refusal())

@@ -7,7 +7,8 @@ from vcam_avatar.pipeline.timings import Spread
 
 CAMERA_STAGES = ("wait for camera", "send")
 PIPELINE_STAGE = "latency"
-_BLOCK_MS = 10.0
+_BLOCK_MS = 20.0
+"""The longest block of a microphone: a pair, in a quiet room."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vcam_avatar.devices.channels import ChannelMixer, DriftMeter
-from vcam_avatar.devices.portaudio import PORTAUDIO, InputDevice
+from vcam_avatar.devices.portaudio import PORTAUDIO, InputDevice, sound_server_refusal
 from vcam_avatar.devices.resample import LowDelayResampler
 from vcam_avatar.errors import DeviceError
 from vcam_avatar.media import FloatArray
@@ -191,6 +191,8 @@ class MicrophoneSource:
 
 def _choose(devices: list[InputDevice], wanted: str | None) -> InputDevice:
     if not devices:
+        if refusal := sound_server_refusal():
+            raise DeviceError(f"no microphone found: {refusal}")
         raise DeviceError("no microphone found: plug one in, or use  --source file:voice.wav")
     if wanted is None:
         return next((d for d in devices if d.is_default), devices[0])

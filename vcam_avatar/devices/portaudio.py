@@ -6,6 +6,10 @@ joining it, since PortAudio's starting and ending under an open stream would end
 
 import contextlib
 import logging
+import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -164,6 +168,26 @@ class PortAudio:
             for index, device in enumerate(devices)
             if device["max_input_channels"] > 0
         ]
+
+
+def sound_server_refusal() -> str:
+    """Why the sound server cannot be used, with the next step; empty when it can or there is none to ask.
+
+    PortAudio does not tell: without the server it only lists no devices.
+    """
+    if not sys.platform.startswith("linux") or shutil.which("pactl") is None:
+        return ""
+    try:
+        asked = subprocess.run(
+            ["pactl", "info"], env={**os.environ, "LC_ALL": "C"}, capture_output=True, text=True, timeout=1.0
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "the sound server does not answer: start it anew"
+    if asked.returncode == 0:
+        return ""
+    said = asked.stderr.strip().rpartition(": ")[2]
+    step = "run this as the user who is logged in" if "denied" in said else "start PulseAudio or PipeWire"
+    return f"the sound server cannot be used ({said}): {step}"
 
 
 @contextlib.contextmanager
