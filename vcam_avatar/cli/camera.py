@@ -18,10 +18,10 @@ def register(subparsers: Any) -> None:
     status.set_defaults(handler=_status)
     test = actions.add_parser("test", help="send a moving picture to the camera")
     test.add_argument("--seconds", type=float, default=10.0)
-    test.add_argument("--size", default="1280x720", metavar="WxH")
-    test.add_argument("--fps", default="25")
-    test.add_argument("--camera", metavar="NAME", help="label or path; default: ours")
-    test.add_argument("--backend", metavar="NAME", help="such as pipewire; default: the platform's")
+    test.add_argument("--size", metavar="WxH", help="default: the configured one, like all that follow")
+    test.add_argument("--fps", help="frames per second")
+    test.add_argument("--camera", metavar="NAME", help="label or path")
+    test.add_argument("--backend", metavar="NAME", help="such as pipewire")
     test.set_defaults(handler=_test)
 
 
@@ -74,25 +74,22 @@ def _status(args: argparse.Namespace) -> int:
 
 def _test(args: argparse.Namespace) -> int:
     import time
-    from fractions import Fraction
 
     import cv2
     import numpy as np
 
-    from vcam_avatar.config import parse_fps, parse_size
+    from vcam_avatar.config import load_config
     from vcam_avatar.devices.virtual_camera import VirtualCameraSink
-    from vcam_avatar.errors import ConfigError
     from vcam_avatar.media import Frame
     from vcam_avatar.pipeline.clock import MonotonicClock, Pacer
 
-    try:
-        size, fps = parse_size(args.size), parse_fps(args.fps)
-    except ValueError as exc:
-        raise ConfigError(str(exc)) from exc
-    sink = VirtualCameraSink(args.camera, args.backend)
+    flags = {"video.size": args.size, "video.fps": args.fps}
+    config = load_config(None, {**flags, "camera.device": args.camera, "camera.backend": args.backend})
+    size, fps, camera = config.video.size, config.video.fps, config.camera
+    sink = VirtualCameraSink(camera.device or None, camera.backend or None)
     sink.open(size, float(fps))
     print(f"sending {size} at {float(fps):g} fps to {sink.name} for {args.seconds:g} s", flush=True)
-    pacer = Pacer(Fraction(fps), MonotonicClock())
+    pacer = Pacer(fps, MonotonicClock())
     image = np.empty((size.height_px, size.width_px, 3), np.uint8)
     ramp = np.linspace(40, 200, size.width_px, dtype=np.uint8)
     started, sent = time.monotonic(), 0

@@ -16,7 +16,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--sink",
         default="camera",
         metavar="SINK",
-        help="camera (default), camera:NAME, file:PATH.mp4, preview, or memory",
+        help="camera (default), camera:NAME, file:PATH.mp4; preview and memory: nobody sees the frames",
     )
     parser.add_argument("--loop", action="store_true", help="start a file again at its end, for ever")
     parser.add_argument("--seconds", type=float, help="stop after this much sound")
