@@ -6,7 +6,8 @@ import pytest
 
 from vcam_avatar import resources
 from vcam_avatar.avatars import LEFT_HAND, RIGHT_HAND, Avatar, load_avatar
-from vcam_avatar.factory.retouch import Retouch, hair_mask, painted, retouch, skin_mask
+from vcam_avatar.factory.painting import painted
+from vcam_avatar.factory.retouch import Retouch, hair_mask, retouch, skin_mask
 from vcam_avatar.media import ByteArray
 
 

@@ -301,15 +301,35 @@ def still(avatar: Avatar, layers: Layers, size: Size) -> ByteArray:
     large = Size(size.width_px * 2, size.height_px * 2)
     behind = make_background(avatar, layers, large)
     view = avatar.view(large)
-    frame = (large.width_px, large.height_px)
-    weight = avatar.person_alpha.astype(np.float32) / 255
-    ink = cv2.warpAffine(avatar.picture_bgr * weight[..., None], view, frame, flags=cv2.INTER_LINEAR)
-    cover = cv2.warpAffine(weight, view, frame, flags=cv2.INTER_LINEAR)[..., None]
-    image = np.asarray(ink + behind * (1 - cover) + 0.5, np.uint8)
+    whole = (large.width_px, large.height_px)
+    image = behind.astype(np.float32)
+    for part, matrix in _parts(avatar, layers, view):
+        weight = part[..., 3].astype(np.float32) / 255
+        ink = cv2.warpAffine(part[..., :3] * weight[..., None], matrix, whole, flags=cv2.INTER_LINEAR)
+        cover = cv2.warpAffine(weight, matrix, whole, flags=cv2.INTER_LINEAR)[..., None]
+        image = ink + image * (1 - cover)
+    image = np.asarray(image + 0.5, np.uint8)
     if avatar.settings.mirror:
         image = np.asarray(cv2.flip(image, 1), np.uint8)
     small = cv2.resize(image, (size.width_px, size.height_px), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8)
+
+
+def _parts(avatar: Avatar, layers: Layers, view: FloatArray) -> list[tuple[ByteArray, FloatArray]]:
+    """BGRA pictures from back to front, and where each lies in the frame."""
+    own = [arm.own for arm in (layers.left, layers.right) if arm is not None and arm.own is not None]
+    if not avatar.has_background or not own:
+        return [(np.dstack([avatar.picture_bgr, avatar.person_alpha]), view)]
+    # The layers know the person's outline better than the mask, and have no room in their colours.
+    scale = avatar.keypoints.size.width_px / layers.size.width_px
+    matrix = view.copy()
+    matrix[:, :2] *= scale
+    parts = [(layers.core_bgra, matrix)]
+    for cut in own:
+        placed = matrix.copy()
+        placed[:, 2] += matrix[:, :2] @ np.array([cut.left_px, cut.top_px], np.float32)
+        parts.append((cut.image_bgra, placed))
+    return parts
 
 
 def found_points(picture_path: Path) -> tuple[ByteArray, FloatArray, FloatArray]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcam_avatar.avatars.layers_fill import guided
+from vcam_avatar.factory.painting import painted
 from vcam_avatar.media import ByteArray, FloatArray
 
 Mask = NDArray[np.bool_]
@@ -57,10 +58,7 @@ def retouch(
     image = np.asarray(picture_bgr / 255.0, np.float32)
     skin = skin_mask(picture_bgr, face_px, hands_px, person)
     hair = hair_mask(picture_bgr, face_px, person)
-    # The strip between forehead and hair is skin.
-    cover = cv2.morphologyEx(np.maximum(skin, hair), cv2.MORPH_CLOSE, np.ones((11, 11)))
-    cover[int(face_px[17:27, 1].mean()) :] = 0
-    skin = np.asarray(np.maximum(skin, cover) * (1 - hair), np.float32)
+    skin = np.asarray(skin * (1 - hair), np.float32)
     brows = _polygons(image.shape, [_thick(face_px[brow]) for brow in _BROWS], _span(face_px) * 0.03)
     level = image.mean(2) / max(float(np.median(image[skin > 0.9].mean(1))), 0.05)
     brows = np.asarray(brows * np.clip((0.86 - level) / 0.3, 0, 1), np.float32)
@@ -68,17 +66,28 @@ def retouch(
         image = _older(image, face_px, skin, wish.age)
     if wish.stubble:
         image = _stubble(image, face_px, skin, _rgb(wish.hair), wish.stubble)
+    source = image
     if wish.skin:
-        image = _tint(image, skin * (1 - brows), skin > 0.9, _rgb(wish.skin), 1.0)
-    if wish.hair:
-        image = _tint(image, hair, hair > 0.9, _rgb(wish.hair), wish.hair_contrast)
-        image = _tint(image, brows, brows > 0.5, _rgb(wish.hair) * 0.55, 1.0)
+        # Under the hair too: else its soft edge shows a line of the old skin.
+        under = np.maximum(skin, _scalp(hair, face_px)) * (1 - brows)
+        image = _tint(source, image, under, skin > 0.9, _rgb(wish.skin), 1.0)
+    if (wish.hair or wish.skin) and (hair > 0.9).any():
+        # Light pixels at its edge are brow, wall and lamp.
+        lighter = source.mean(2) / max(float(np.median(source[hair > 0.9].mean(1))), 0.01)
+        inner = cv2.erode(hair, np.ones((7, 7))) > 0.95
+        hair = np.asarray(hair * np.where(inner, 1, np.clip((1.9 - lighter) / 0.7, 0, 1)), np.float32)
+        tone = _rgb(wish.hair) if wish.hair else np.median(source[hair > 0.9], 0)
+        image = _tint(source, image, hair, hair > 0.9, tone, wish.hair_contrast)
+    if wish.hair and (brows > 0.5).any():
+        lighter = source.mean(2) / max(float(np.median(source[brows > 0.5].mean(1))), 0.01)
+        brows = np.asarray(brows * np.clip((1.7 - lighter) / 0.6, 0, 1), np.float32)
+        image = _tint(source, image, brows, brows > 0.5, _rgb(wish.hair) * 0.55, 1.0)
     if wish.cloth:
         cloth = np.clip(person / 255.0 - cv2.dilate(skin, np.ones((5, 5))) - hair, 0, 1).astype(np.float32)
         round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21))
         cloth = np.asarray(cv2.morphologyEx(cloth, cv2.MORPH_OPEN, round_), np.float32)
         cloth[: int(face_px[8, 1])] = 0
-        image = _tint(image, cloth, cloth > 0.9, _rgb(wish.cloth), 1.0)
+        image = _tint(source, image, cloth, cloth > 0.9, _rgb(wish.cloth), 1.0)
     out: ByteArray = np.asarray(np.clip(image, 0, 1) * 255 + 0.5, np.uint8)
     return painted(out, wish.brush) if wish.brush else out
 
@@ -132,7 +141,8 @@ def skin_mask(
     far = np.sqrt((((chroma - own) / spread) ** 2).sum(2))
     # Palms and finger tips are redder than the face.
     near_hand = _polygons(lab.shape, [_hull(hand) for hand in hands_px], 2.0) if hands_px else 0.0
-    likely = np.clip((2.5 + 3.0 * near_hand - far) / 0.9, 0, 1) * np.clip((lab[..., 0] - 28) / 25, 0, 1)
+    near_hand = near_hand * (lab[..., 1] > 132)
+    likely = np.clip((2.5 + 6.0 * near_hand - far) / 0.9, 0, 1) * np.clip((lab[..., 0] - 28) / 25, 0, 1)
     likely = likely * (person > 100)
     likely = cv2.morphologyEx(likely.astype(np.float32), cv2.MORPH_OPEN, np.ones((3, 3)))
     likely = cv2.morphologyEx(likely, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
@@ -194,7 +204,22 @@ def hair_mask(picture_bgr: ByteArray, face_px: FloatArray, person: ByteArray) ->
     return np.asarray(soft * (1 - own), np.float32)
 
 
+def _scalp(hair: FloatArray, face_px: FloatArray) -> FloatArray:
+    """Inside the hair's outline above the brows."""
+    above = (hair > 0.5).astype(np.uint8)
+    above[int(face_px[17:27, 1].mean()) :] = 0
+    rows, columns = np.nonzero(above)
+    if len(rows) < 3:
+        return np.zeros_like(hair)
+    hull = np.asarray(cv2.convexHull(np.stack([columns, rows], 1).astype(np.float32))[:, 0], np.float32)
+    inside = (_polygons(hair.shape, [hull], 1.0) > 0.5).astype(np.uint8)
+    inside = np.asarray(cv2.erode(inside, np.ones((9, 9))), np.uint8)
+    inside[int(face_px[17:27, 1].mean()) :] = 0
+    return np.asarray(cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 1.0), np.float32)
+
+
 def _tint(
+    source: FloatArray,
     image: FloatArray,
     weight: FloatArray,
     sure: NDArray[np.bool_],
@@ -204,11 +229,12 @@ def _tint(
     """Move the middle of ``sure`` to ``target`` in a logarithmic space; light and shade stay."""
     if sure.sum() < 30:
         return image
-    image = np.maximum(image, 1e-3)
-    light = image[sure].mean(1)
-    middle = np.median(image[sure][light >= np.percentile(light, 40)], 0)
-    level = image.mean(2, keepdims=True) / middle.mean()
-    own = image / np.maximum(image.mean(2, keepdims=True), 1e-3) / (middle / middle.mean())
+    source = np.maximum(source, 1e-3)
+    light = source[sure].mean(1)
+    middle = np.median(source[sure][light >= np.percentile(light, 40)], 0)
+    # What is far lighter than the middle is not of this kind, whatever the soft mask says.
+    level = np.minimum(source.mean(2, keepdims=True) / middle.mean(), 2.2)
+    own = source / source.mean(2, keepdims=True) / (middle / middle.mean())
     # Highlights are the lamp's colour, not the skin's: what is much lighter than the middle bends towards it.
     shade = np.where(level < 1, np.maximum(level, 1e-3) ** contrast, 1 + (level - 1) * contrast)
     new = target * shade * own**0.6
@@ -249,28 +275,3 @@ def _stubble(
     weight = np.clip(area * skin * amount * (0.62 + 0.34 * grain), 0, 0.92)[..., None]
     dark = colour * (image.mean(2, keepdims=True) / 0.6)
     return np.asarray(image + (dark - image) * weight, np.float32)
-
-
-def painted(picture_bgr: ByteArray, radius_px: int) -> ByteArray:
-    """A generalised Kuwahara filter: eight sectors, each pixel the calmest ones' mean; edges stay."""
-    image = picture_bgr.astype(np.float32) / 255
-    ys, xs = np.mgrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1].astype(np.float32)
-    round_ = np.exp(-(xs**2 + ys**2) / (2 * (radius_px * 0.55) ** 2)) * (np.hypot(xs, ys) <= radius_px + 0.5)
-    angle = np.arctan2(ys, xs)
-    total, mass = np.zeros_like(image), np.zeros(image.shape[:2], np.float32)
-    for sector in range(8):
-        turn = np.abs((angle - sector * np.pi / 4 + np.pi) % (2 * np.pi) - np.pi)
-        kernel = round_ * np.exp(-((turn / 0.45) ** 2))
-        kernel[radius_px, radius_px] = round_[radius_px, radius_px] / 8
-        kernel = (kernel / kernel.sum()).astype(np.float32)
-        mean = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT)
-        square = cv2.filter2D(image * image, -1, kernel, borderType=cv2.BORDER_REFLECT)
-        spread = np.sqrt(np.maximum(square - mean * mean, 0).sum(2))
-        calm = 1 / (1 + (spread * 60) ** 6)
-        total += mean * calm[..., None]
-        mass += calm
-    soft = total / np.maximum(mass, 1e-9)[..., None]
-    grey = soft.mean(2, keepdims=True)
-    vivid = grey + (soft - grey) * 1.18
-    edge = soft - cv2.GaussianBlur(soft, (0, 0), 2.0)
-    return np.asarray(np.clip(vivid + edge * 0.9, 0, 1) * 255 + 0.5, np.uint8)
