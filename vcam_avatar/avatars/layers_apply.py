@@ -5,11 +5,15 @@ import numpy as np
 
 from vcam_avatar.avatars.layers_fill import Mask, distance_to_bone, grow
 from vcam_avatar.avatars.layers_parts import ARM_PARTS, PartMaps
-from vcam_avatar.avatars.layers_scene import ArmSeen, Scene
+from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, hand_region
 from vcam_avatar.media import ByteArray, FloatArray
 
 _AGREES = 0.6
 """Share of an arm's bones that must lie on what the network calls this arm."""
+_SURE = 0.7
+"""Mean share along the bones of an arm whose elbow or shoulder was not found."""
+_FAR = 0.33
+"""From a bone, shoulder widths."""
 _CAP = 0.34
 """The shoulder's cap stays with the torso: above this place along the upper arm."""
 
@@ -20,9 +24,10 @@ def side_of(arm: ArmSeen) -> str:
 
 
 def better_mask(mask: ByteArray, parts: PartMaps) -> ByteArray:
-    """The rough person mask, corrected by half of what the network says."""
-    person = 1 - parts.share[..., 0]
-    return np.asarray(np.rint((mask.astype(np.float32) / 255 + person) * 127.5), np.uint8)
+    """The rough person mask, corrected by half of what the network says where it looked."""
+    rough = mask.astype(np.float32) / 255
+    person = np.where(parts.known > 0, 1 - parts.share[..., 0], rough)
+    return np.asarray(np.rint((rough + person) * 127.5), np.uint8)
 
 
 def take_arm(scene: Scene, arm: ArmSeen, parts: PartMaps) -> bool:
@@ -32,21 +37,30 @@ def take_arm(scene: Scene, arm: ArmSeen, parts: PartMaps) -> bool:
         False, and nothing is changed: the network and the keypoints do not agree.
     """
     side = side_of(arm)
-    share = parts.arm(side)
+    share, other = parts.arm(side), parts.arm("right" if side == "left" else "left")
     seen = [(arm.shoulder, arm.elbow, 0.45, 1.0)]
     if arm.hand_seen or np.hypot(*(arm.wrist - arm.elbow)) > 0.4 * arm.fore_px:
         seen.append((arm.elbow, arm.wrist, 0.0, 0.9))
-    on_bone = [_along(share, a, b, low, high) for a, b, low, high in seen]
-    found = np.concatenate(on_bone)
+    found = np.concatenate([_along(share + other, *bone) for bone in seen])
     if len(found) < 4 or float((found > 0.4).mean()) < _AGREES:
         return False
-    mine = np.asarray(cv2.morphologyEx((share > 0.5).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3))) > 0)
-    hand = parts.share[..., ARM_PARTS[side][2]] > 0.5
+    if not arm.upper_seen and float(found.mean()) < _SURE:
+        return False
+    # Of two hands that touch each other neither may have half of a pixel.
+    mine = np.asarray((share + other > 0.5) & (share > other))
+    mine = np.asarray(cv2.morphologyEx(mine.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3))) > 0)
     to_upper, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
     to_fore, _, _ = distance_to_bone(scene.grid, arm.elbow, arm.wrist)
+    hand = parts.share[..., ARM_PARTS[side][2]] > 0.5
+    if arm.hand_seen:
+        hand |= hand_region(scene, arm) & (other < 0.5) & scene.person
+    # Sleeves are wide, but no arm is far from its bones.
+    mine &= (np.minimum(to_upper, to_fore) < _FAR * scene.unit) | grow(hand, 0.05 * scene.unit)
     below = hand | (to_fore < to_upper)
-    arm.lower = mine & below
-    arm.upper = mine & ~below & (along > _CAP)
+    # The rim of an arm is soft, and its shadow lies beside it.
+    wide = grow(mine | hand, 0.02 * scene.unit) & scene.person
+    arm.lower = wide & below
+    arm.upper = wide & ~below & (along > _CAP)
     arm.region = arm.upper | arm.lower
     arm.reach = grow(arm.lower, 0.02 * scene.unit)
     return True
@@ -61,9 +75,12 @@ def _along(values: FloatArray, start: FloatArray, end: FloatArray, low: float, h
 
 
 def torso_behind(parts: PartMaps) -> Mask:
-    """Head and torso, also where arms hide them."""
-    seen = parts.share[..., 1] + parts.share[..., 2]
-    return np.asarray((parts.core > 0.5) | (seen > 0.5))
+    """Head and torso, also where arms hide them; nothing else has holes."""
+    seen = np.asarray((parts.core > 0.5) | (parts.share[..., 1] + parts.share[..., 2] > 0.5))
+    contours, _ = cv2.findContours(seen.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    out = np.zeros(seen.shape, np.uint8)
+    cv2.drawContours(out, contours, -1, 1, cv2.FILLED)
+    return out > 0
 
 
 def sleeve_end_seen(scene: Scene, arm: ArmSeen, parts: PartMaps) -> float | None:

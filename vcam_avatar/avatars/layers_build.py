@@ -106,8 +106,9 @@ def build_layers(
         arms[name] = arm
     bare = skin_map(scene, list(arms.values()))
     guessed = [arm for arm in arms.values() if not arm.known]
-    trim_forearms(scene, guessed, bare)
-    claim_skin(scene, guessed, bare)
+    if guessed:
+        trim_forearms(scene, guessed, bare)
+        claim_skin(scene, guessed, bare)
     behind = torso_behind(parts) if parts is not None and not guessed else None
     core = make_core(scene, list(arms.values()), bare, behind)
     background = None if cut_out else make_room(scene, list(arms.values()))

@@ -41,6 +41,8 @@ class PartMaps:
     """float32 ``(h, w, 9)``: how much of a pixel belongs to each of ``PARTS``; adds up to 1."""
     core: FloatArray
     """float32 ``(h, w)``: head and torso, also where an arm hides them."""
+    known: FloatArray
+    """float32 ``(h, w)``: 1 in the square that the network saw, 0 around it."""
 
     def arm(self, side: str) -> FloatArray:
         """Sleeve, skin and hand of ``"left"`` or ``"right"``: float32 ``(h, w)``."""
@@ -189,6 +191,10 @@ def place_maps(scores: FloatArray, square: tuple[float, float, float], bgr: Byte
         out[..., k] = guided(grey, np.asarray(large, np.float32), radius, 30.0) if k < len(PARTS) else large
     out[..., : len(PARTS)] /= np.maximum(out[..., : len(PARTS)].sum(-1, keepdims=True), 1e-6)
     planes = [
-        cv2.resize(out[..., k], (width, height), interpolation=cv2.INTER_LINEAR) for k in range(len(scores))
+        np.asarray(cv2.resize(out[..., k], (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        for k in range(len(scores))
     ]
-    return PartMaps(np.stack(planes[: len(PARTS)], -1), np.asarray(planes[-1], np.float32))
+    known = np.zeros((height, width), np.float32)
+    first, last = np.maximum([top, left], 0).astype(int), np.maximum([top + side, left + side], 0).astype(int)
+    known[first[0] : last[0], first[1] : last[1]] = 1
+    return PartMaps(np.stack(planes[: len(PARTS)], -1), planes[len(PARTS)], known)
