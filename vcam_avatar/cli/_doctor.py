@@ -13,7 +13,7 @@ from typing import Any
 from vcam_avatar.config import Config, config_path, load_config
 from vcam_avatar.errors import AvatarError
 
-_PACKAGES = ("numpy", "cv2", "av", "soundfile", "soxr", "numba", "pydantic", "pyvirtualcam")
+_PACKAGES = ("numpy", "cv2", "av", "soundfile", "soxr", "librosa", "numba", "pydantic", "pyvirtualcam")
 
 
 @dataclass(frozen=True, slots=True)

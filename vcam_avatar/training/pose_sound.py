@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import librosa
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve, istft, stft
 
@@ -61,8 +60,7 @@ class Session:
 def load_audio(path: Path) -> FloatArray:
     """float32 ``(n,)`` mono 16 kHz of any sound or video file."""
     if path.suffix in (".wav", ".flac"):
-        samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-        return np.asarray(soxr.resample(samples.mean(1), rate_hz, SAMPLE_RATE_HZ, "HQ"), np.float32)
+        return np.asarray(librosa.load(path, sr=SAMPLE_RATE_HZ, mono=True)[0], np.float32)
     blocks = []
     with av.open(str(path)) as container:
         resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE_HZ)
