@@ -170,6 +170,8 @@ def test_claim_2_a_half_written_set_is_not_read(tmp_path):
         np.zeros(ticks, int), np.zeros(ticks, bool),
     )  # fmt: skip
     assert save_samples(tmp_path, [sample]) == 1
-    (tmp_path / "00000.npz").write_bytes(b"broken")
-    with pytest.raises(MediaError, match="damaged"):
-        load_samples(tmp_path)
+    whole = (tmp_path / "00000.npz").read_bytes()
+    for broken in (b"broken", whole[: len(whole) // 2]):
+        (tmp_path / "00000.npz").write_bytes(broken)
+        with pytest.raises(MediaError, match="damaged"):
+            load_samples(tmp_path)

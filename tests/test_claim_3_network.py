@@ -10,7 +10,7 @@ from vcam_avatar.training.pose_net import KINDS, PoseNet, PoseNetConfig  # noqa:
 
 pytestmark = pytest.mark.train
 TICKS = 40
-GIVEN = ("rows", "pose", "before", "plan", "next_plan", "unit", "next_unit", "rest")
+GIVEN = ("rows", "pose", "before", "plan", "next_plan", "unit", "next_unit", "rest", "detail")
 
 
 def small(kind: str = "transformer", **changes) -> PoseNet:
@@ -45,7 +45,7 @@ def inputs(net: PoseNet, ticks: int = TICKS, seed: int = 0) -> dict:
         "next_plan": rand(1, ticks, c.plan),
         "unit": torch.randint(0, 6, (1, ticks), generator=g),
         "next_unit": torch.randint(0, 6, (1, ticks), generator=g), "rest": rand(1, c.components),
-        "_pose": pose,
+        "detail": pose - net.decode_pose(coded), "_pose": pose,
     }  # fmt: skip
 
 

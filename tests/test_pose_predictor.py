@@ -12,6 +12,7 @@ from vcam_avatar.stages.features import FeatureStage
 from vcam_avatar.stages.pose import NeuralPosePredictor
 from vcam_avatar.stages.pose_idle import IdleMotion
 from vcam_avatar.stages.pose_layout import ARMS, FULL_BODY, LEFT_HIP, LEFT_WRIST, rest_pose
+from vcam_avatar.stages.pose_plan import raised_share
 from vcam_avatar.stages.pose_retarget import limit_pose
 from vcam_avatar.stages.pose_voice import NoiseFloor
 
@@ -221,3 +222,13 @@ def test_noise_floor_tells_speech_from_rooms():
     assert not heard[10:74].any()
     assert heard[80:195].mean() > 0.9
     assert not heard[210:].any()
+
+
+def test_hands_that_rest_high_gesture_around_there():
+    low = np.array(rest_pose())
+    high = low.copy()
+    for _, elbow, wrist, hand in ARMS:
+        for i in (elbow, wrist, *range(hand, hand + 21)):
+            high[i, 1] -= 0.15 if i == elbow else 0.45
+    assert raised_share(low) == 0
+    assert raised_share(limit_pose(high)) == 1

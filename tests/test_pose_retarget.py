@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vcam_avatar.stages import pose_layout as L
-from vcam_avatar.stages.pose_retarget import TIP_GAP, Gains, Retargeter, limit_pose, spread_fingers
+from vcam_avatar.stages.pose_retarget import TIP_GAP, Gains, Retargeter, limit_pose, spread_fingers, steady_shoulders
 
 
 def avatar(seed: int = 0) -> np.ndarray:
@@ -132,3 +132,22 @@ def test_fingertips_of_open_hands_are_kept_apart():
     # A hand seen edge-on stays as it is.
     pose[hand : hand + 21, 0] = pose[hand, 0]
     np.testing.assert_array_equal(spread_fingers(pose)[hand : hand + 21, 0], pose[hand : hand + 21, 0])
+
+
+def test_shoulders_keep_their_width_and_take_the_arms_along():
+    pose = np.tile(np.array(L.rest_pose()), (3, 1, 1))
+    pose[1, L.LEFT_SHOULDER, :2] += [0.15, -0.05]
+    pose[2, L.RIGHT_SHOULDER, 0] += 0.2
+    before = pose.copy()
+    out = steady_shoulders(pose)
+    np.testing.assert_array_equal(pose, before)
+    np.testing.assert_allclose(out[0], pose[0], atol=1e-6)
+    width = np.linalg.norm(out[:, L.LEFT_SHOULDER, :2] - out[:, L.RIGHT_SHOULDER, :2], axis=-1)
+    np.testing.assert_allclose(width, [1.0, 1.02, 0.98], atol=1e-5)
+    both = [L.LEFT_SHOULDER, L.RIGHT_SHOULDER]
+    np.testing.assert_allclose(out[:, both].mean(1), pose[:, both].mean(1), atol=1e-6)
+    for shoulder, elbow, wrist, hand in L.ARMS:
+        points = [elbow, wrist, *range(hand, hand + 21)]
+        np.testing.assert_allclose(
+            out[:, points] - out[:, [shoulder]], pose[:, points] - pose[:, [shoulder]], atol=1e-6
+        )

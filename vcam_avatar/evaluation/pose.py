@@ -43,10 +43,15 @@ def measure(data: Path, quick: bool) -> dict[str, Result]:
 
 def measure_predictor(predictor: NeuralPosePredictor, material: Material, quick: bool) -> dict[str, Result]:
     """P1 to P7 of any predictor."""
+    results = _measure(predictor, material, quick)
+    return {**results, "P7": _p7(predictor, material, 600.0 if quick else 7200.0)}
+
+
+def _measure(predictor: NeuralPosePredictor, material: Material, quick: bool) -> dict[str, Result]:
     from vcam_avatar.training.pose_prosody import analyse
 
     seeds = _SEEDS[:1] if quick else _SEEDS
-    voices = material.voices[:2] if quick else material.voices
+    voices = material.voices[:3] if quick else material.voices
     talks = [*material.talks, material.held]
     made, simple, onsets, speech = [], [], [], []
     for seed in seeds:
@@ -65,8 +70,12 @@ def measure_predictor(predictor: NeuralPosePredictor, material: Material, quick:
         "P4": _p4(predictor, made, simple, material),
         "P5": _p5(made, real),
         "P6": _p6(predictor, made, speech, talks, voices, seeds),
-        "P7": _p7(predictor, material, 600.0 if quick else 7200.0),
     }
+
+
+def measure_short(predictor: NeuralPosePredictor, material: Material) -> dict[str, Result]:
+    """P1 to P6 with one performance per voice."""
+    return _measure(predictor, material, True)
 
 
 def measure_held(predictor: NeuralPosePredictor, material: Material) -> dict[str, Result]:

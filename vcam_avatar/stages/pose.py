@@ -17,7 +17,7 @@ from vcam_avatar.stages.features import WINDOW_SAMPLES
 from vcam_avatar.stages.pose_idle import IdleMotion
 from vcam_avatar.stages.pose_layout import ARMS, HAND_POINTS, LAYOUTS, MID_HIP, layout_of, rest_pose
 from vcam_avatar.stages.pose_plan import MOTION_HZ, RESTING, Offer, Planner, UnitTable
-from vcam_avatar.stages.pose_retarget import limit_pose, spread_fingers
+from vcam_avatar.stages.pose_retarget import limit_pose, spread_fingers, steady_shoulders
 from vcam_avatar.stages.pose_voice import NoiseFloor, Stress
 
 ROWS_PER_TICK = 4
@@ -112,7 +112,7 @@ class NeuralPosePredictor:
                 self._tick(np.stack(self._rows).astype(np.float32), ended)
                 self._rows = []
         time_s = clock.time_s(unit.index + 1)
-        pose = limit_pose(spread_fingers(self._idle.apply(self._at(time_s), time_s)))
+        pose = limit_pose(steady_shoulders(spread_fingers(self._idle.apply(self._at(time_s), time_s))))
         out = self._start.copy()
         known = min(len(out), len(pose))
         out[:known, :2] = pose[:known]

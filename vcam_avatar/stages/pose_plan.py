@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcam_avatar.media import FloatArray
+from vcam_avatar.stages.pose_layout import ARMS, NECK
 
 MOTION_HZ = 25
 RESTING = -1
@@ -29,6 +30,11 @@ _ALWAYS, _NEVER = -1e4, 1e4
 _RECENT = 8
 _LIVELY = 1.5
 """How much lively units are preferred over calm ones that are as likely."""
+_HOME, _HOME_REACH = 0.6, 3.0
+"""How much units are held back for each unit of distance (in arm space, beyond the nearest unit, up to the
+second number) between their middle and where the hands rest: who holds the hands up gestures around there."""
+_HANDS_DOWN, _HANDS_UP = 1.28, 1.12
+"""Heights of the wrists below the neck, shoulder widths."""
 _STROKE_TICKS, _LONG = 12, 0.05
 """What a stroke takes, and how much units are held back for each tick beyond that."""
 
@@ -73,6 +79,14 @@ class UnitTable:
         return np.asarray(pose.reshape(-1) @ self.arm_basis - self.arm_offset, np.float32)
 
 
+def raised_share(rest: FloatArray) -> float:
+    """How far the hands of the pose ``(K, 2)`` are up: 0 hanging or in the lap, which says nothing about
+    where its owner gestures, to 1."""
+    wrists = [arm[2] for arm in ARMS]
+    height = float(rest[wrists, 1].mean() - rest[NECK, 1])
+    return float(np.clip((_HANDS_DOWN - height) / (_HANDS_DOWN - _HANDS_UP), 0, 1))
+
+
 class _Drift:
     """Slow smooth chance motion of unit deviation: white noise through two leaks."""
 
@@ -115,6 +129,8 @@ class Planner:
         """``rest`` float32 ``(K, 2)``: where the hands return to."""
         self._table, self._rng = table, rng
         self._home = table.arms(rest)
+        away = np.linalg.norm(table.middle - self._home, axis=1)
+        self._away = raised_share(rest) * _HOME * np.minimum(away - away.min(), _HOME_REACH)
         self._drift = _Drift(len(table.trunk_mean), rng)
         self._lively = 0.0
         self._trunk = np.zeros(len(table.trunk_mean), np.float32)
@@ -204,6 +220,7 @@ class Planner:
             return int(self._rng.integers(len(self._table.ticks)))
         score = np.array(logits, np.float64)
         score[:-1] += (_LIVELY + 2 * stress) * self._table.energy
+        score[:-1] -= self._away
         score[:-1] -= _LONG * np.maximum(0, self._table.ticks - _STROKE_TICKS)
         score[self._recent] -= 3.0
         if self.resting or self._quiet == 0:

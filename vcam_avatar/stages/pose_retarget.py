@@ -38,6 +38,8 @@ MAX_HEAD_SHIFT, MAX_TORSO_SHIFT, MAX_SHOULDER_SHIFT = 0.30, 0.25, 0.20
 """How far head, hips and each shoulder may leave their place relative to the neck, in shoulder widths."""
 MAX_DEFORMATION = 0.15
 """How far single points of head and hips may leave what all of them do: a head that turns."""
+MAX_SHOULDER_STRETCH = 0.02
+"""How much nearer or farther than one shoulder width the shoulders may be; nobody turns."""
 TIP_GAP = 0.045
 """Least distance of neighbouring fingertips of an open hand, in shoulder widths."""
 MAX_WRIST_BEND_RAD = 1.75
@@ -142,6 +144,27 @@ def _excess_bend(fore: NDArray[Any], palm: NDArray[Any]) -> NDArray[Any]:
     # Near a half turn the side is not known; a full correction would flip from frame to frame.
     sure = np.clip((np.pi - np.abs(bend)) / 0.4, 0, 1)
     return np.asarray(-excess * weight * sure)
+
+
+def steady_shoulders(pose: FloatArray) -> FloatArray:
+    """Keep the shoulders as wide as they are.
+
+    Args:
+        pose: float ``(..., K, 2 or 3)`` normalised; not modified.
+
+    Returns:
+        float32 of the same shape: the distance of the shoulders within ``MAX_SHOULDER_STRETCH`` of one
+        shoulder width, their middle where it was; each arm moves along with its shoulder.
+    """
+    out = np.array(pose, np.float32)
+    across = out[..., LEFT_SHOULDER, :2] - out[..., RIGHT_SHOULDER, :2]
+    width = np.linalg.norm(across, axis=-1, keepdims=True)
+    wanted = np.clip(width, 1 - MAX_SHOULDER_STRETCH, 1 + MAX_SHOULDER_STRETCH)
+    push = 0.5 * across * (wanted / np.maximum(width, 1e-6) - 1)
+    for (shoulder, elbow, wrist, hand), side in zip(ARMS, (-1, 1), strict=True):
+        arm = [shoulder, elbow, wrist, *range(hand, hand + HAND_POINTS)]
+        out[..., arm, :2] += side * push[..., None, :]
+    return out
 
 
 def spread_fingers(pose: FloatArray) -> FloatArray:

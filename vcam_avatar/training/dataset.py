@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +133,6 @@ def load_samples(folder: Path) -> list[Sample]:
             samples.append(Sample(entry["source"], bool(entry["real"]), **floats))
     except FileNotFoundError as exc:
         raise MediaError(f"{folder}: no training set ({INDEX_NAME} is missing); make one first") from exc
-    except (ValueError, KeyError, TypeError, OSError) as exc:
+    except (ValueError, KeyError, TypeError, OSError, BadZipFile) as exc:
         raise MediaError(f"{folder}: damaged training set ({exc})") from exc
     return samples

@@ -30,17 +30,17 @@ class TrainOptions:
     truncation_points: int = 96
     """Labels taken from each piece."""
     rate: float = 1.2e-3
-    real_share: float = 0.15
-    """Share of real pairs in each batch."""
-    real_share_last: float = 0.4
-    """The same in the last third: fine-tuning on what is real."""
+    real_share: float = 0.05
+    """Share of real pairs in each batch. There are few: more of them are learnt by heart."""
     history_noise: float = 0.25
     """Greatest size of the wander added to the poses that are given, in components."""
     own_predictions: float = 0.5
     """Share of pieces whose given poses are partly the network's own."""
-    plan_dropout: float = 0.2
+    plan_dropout: float = 0.45
     """Share of pieces trained without knowing the plan."""
     evaluate_every: int = 150
+    watch_every: int = 1500
+    """Steps between looks at how the network moves on its own."""
     patience: int = 12
     """Evaluations without gain before stopping."""
     least_gain: float = 2e-3
@@ -67,7 +67,15 @@ class _Track:
 
     sample: Sample
     pose: torch.Tensor
+    detail: torch.Tensor
     rest: torch.Tensor
+
+
+def _track(sample: Sample, net: PoseNet) -> _Track:
+    pose = torch.as_tensor(sample.pose[..., :2])
+    coefficients = net.encode_pose(pose)
+    detail = (pose - net.decode_pose(coefficients)).half()
+    return _Track(sample, coefficients, detail, net.encode_pose(torch.as_tensor(sample.rest)))
 
 
 class Batches:
@@ -76,15 +84,7 @@ class Batches:
     def __init__(self, samples: list[Sample], net: PoseNet, options: TrainOptions) -> None:
         self.options, self._units = options, net.config.units
         with torch.no_grad():
-            self._tracks = [
-                _Track(
-                    s,
-                    net.encode_pose(torch.as_tensor(s.pose[..., :2])),
-                    net.encode_pose(torch.as_tensor(s.rest)),
-                )
-                for s in samples
-                if s.ticks >= 2
-            ]
+            self._tracks = [_track(s, net) for s in samples if s.ticks >= 2]
         self._real = [t for t in self._tracks if t.sample.real]
         self._made = [t for t in self._tracks if not t.sample.real] or self._real
         self._real = self._real or self._made
@@ -105,7 +105,8 @@ class Batches:
             cut[cuts] = 1
             for name, value in (
                 ("rows", _other_microphone(s.rows[piece], rng)), ("pose", track.pose[piece]),
-                ("before", track.pose[before]), ("plan", s.plan[piece]), ("next_plan", s.plan[after]),
+                ("before", track.pose[before]), ("detail", track.detail[piece]),
+                ("plan", s.plan[piece]), ("next_plan", s.plan[after]),
                 ("rest", track.rest), ("cut", cut), ("label", s.pose[after, :, :2]),
                 ("confidence", s.pose[after, :, 2]), ("event", s.event[after]),
                 ("unit", np.where(s.code[piece] < 0, self._units, s.code[piece])),
@@ -117,6 +118,7 @@ class Batches:
         out = {}
         for name, values in parts.items():
             tensors = [torch.as_tensor(v) for v in values]
+            tensors = [t.float() if t.dtype == torch.float16 else t for t in tensors]
             if name != "rest":
                 tensors = [t[:shortest] for t in tensors]
             out[name] = torch.stack(tensors)

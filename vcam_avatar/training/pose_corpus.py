@@ -31,6 +31,8 @@ GESTURES = ("01", "02", "03", "04", "good")
 """Hand motion without its sound; the film poses beside them are not how people talk."""
 HELD_OUT_S = 5.0
 """The end of demo3 is never learnt."""
+DEVELOPMENT_S = 5.0
+"""What lies before it is not learnt either: among checkpoints and settings it decides."""
 
 
 def talkers(data: Path, leave_out: tuple[str, ...] = ()) -> dict[str, tuple[FloatArray, FloatArray]]:
@@ -52,6 +54,20 @@ def held_out(pose: FloatArray, sound: FloatArray) -> tuple[FloatArray, FloatArra
     return pose[first:], sound[first * SAMPLE_RATE_HZ // MOTION_HZ :][: ticks * SAMPLE_RATE_HZ // MOTION_HZ]
 
 
+def learnt_part(name: str, pose: FloatArray, sound: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What of a talker may be learnt."""
+    ticks = len(pose) - (int((HELD_OUT_S + DEVELOPMENT_S) * MOTION_HZ) if name == "demo3" else 0)
+    return pose[:ticks], sound[: ticks * SAMPLE_RATE_HZ // MOTION_HZ]
+
+
+def development_part(pose: FloatArray, sound: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The seconds before the held-out ones."""
+    last = len(pose) - int(HELD_OUT_S * MOTION_HZ)
+    first = last - int(DEVELOPMENT_S * MOTION_HZ)
+    rate = SAMPLE_RATE_HZ // MOTION_HZ
+    return pose[first:last], sound[first * rate : last * rate]
+
+
 def gestures(data: Path) -> dict[str, FloatArray]:
     """Name -> canonical motion without sound."""
     found = {}
@@ -65,9 +81,7 @@ def gestures(data: Path) -> dict[str, FloatArray]:
 
 def training_bank(data: Path, leave_out: tuple[str, ...] = ()) -> MotionBank:
     """Motion units of everything that may be learnt."""
-    people = {n: pose for n, (pose, _) in talkers(data, leave_out).items()}
-    if "demo3" in people:
-        people["demo3"] = people["demo3"][: -int(HELD_OUT_S * MOTION_HZ)]
+    people = {n: learnt_part(n, *pair)[0] for n, pair in talkers(data, leave_out).items()}
     return build_bank({**people, **gestures(data)}, set(people))
 
 
@@ -156,9 +170,7 @@ def build_pairs(data: Path, folder: Path, *, mix: Mix, seed: int = 0, leave_out:
 
     def every() -> Iterator[Sample]:
         for name, (pose, sound) in talkers(data, leave_out).items():
-            if name == "demo3":
-                kept = len(pose) - int(HELD_OUT_S * MOTION_HZ)
-                pose, sound = pose[:kept], sound[: kept * SAMPLE_RATE_HZ // MOTION_HZ]
+            pose, sound = learnt_part(name, pose, sound)
             yield real_sample(bank, name, pose, sound)
             yield real_sample(bank, f"{name}/mirrored", mirrored(pose), sound)
         yield from pseudo_samples(data, bank, mix, seed)

@@ -53,7 +53,7 @@ def losses(
 
 
 def _say(net: PoseNet, batch: dict[str, torch.Tensor], pose: torch.Tensor, before: torch.Tensor) -> Heard:
-    known = (batch[name] for name in ("plan", "next_plan", "unit", "next_unit", "rest"))
+    known = (batch[name] for name in ("plan", "next_plan", "unit", "next_unit", "rest", "detail"))
     said: Heard = net(batch["rows"], pose, before, *known)
     return said
 

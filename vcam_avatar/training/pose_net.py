@@ -45,6 +45,8 @@ class PoseNetConfig:
     window: int = 75
     """Ticks that the decoder's attention reaches back."""
     heads: int = 4
+    detail: float = 0.9
+    """Share of what the linear pose space cannot tell that is kept from one tick to the next."""
     leaks: tuple[float, ...] = (50.0, 250.0, 1500.0)
     """Time constants, in ticks, of the leaky means that summarise what lies before the window; one more slot
     is the plain mean since the start."""
@@ -167,6 +169,7 @@ class PoseNet(nn.Module):
         unit: torch.Tensor,
         next_unit: torch.Tensor,
         rest: torch.Tensor,
+        detail: torch.Tensor | None = None,
     ) -> Heard:
         """A batch of sequences of equal length.
 
@@ -179,13 +182,17 @@ class PoseNet(nn.Module):
             unit: integer ``(B, T)``: unit of the same tick, ``units`` at rest.
             next_unit: unit of the tick to be predicted.
             rest: coefficients ``(B, n)`` of the pose to rest in.
+            detail: ``(B, T, K, 2)`` of the pose of the same tick: what its coefficients leave out.
         """
         heard = self.encoder(self.audio_in(((rows - self.mfcc_mean) * self.mfcc_scale).flatten(-2)))
         resting = rest[:, None].expand(-1, pose.shape[1], -1)
         given = [heard, pose, (pose - before) * 4, resting - pose, plan, self.unit_meaning(unit)]
         hidden = self.out_norm(self.decoder(self.concat_in(torch.cat(given, -1))))
+        following = self.decode_pose(pose + self._change(hidden, pose, before, next_plan, next_unit))
+        if detail is not None:
+            following = following + self.config.detail * detail
         return Heard(
-            self.decode_pose(pose + self._change(hidden, pose, before, next_plan, next_unit)),
+            following,
             self.event_head(torch.cat([hidden, heard], -1))[..., 0],
             self.unit_head(hidden),
             self.voice_head(heard)[..., 0],
@@ -225,7 +232,9 @@ class PoseNet(nn.Module):
         follow = torch.where(event > chance, plan_new, plan_kept)
         performed = torch.where(event > chance, unit_new, unit)[0]
         change = self._change(hidden, now, last, follow, performed)
-        return self.decode_pose(now + change), event, self.unit_head(hidden), self.voice_head(heard)
+        detail = self.config.detail * (pose - self.decode_pose(now))
+        following = self.decode_pose(now + change) + detail
+        return following, event, self.unit_head(hidden), self.voice_head(heard)
 
     @property
     def parameters_count(self) -> int:

@@ -4,7 +4,7 @@ What is real: every arm and finger movement (cut from recordings of people), eve
 the speech. What is made: which movement goes with which word, by rules with chance.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.pose_layout import HEAD, rest_pose
+from vcam_avatar.stages.pose_plan import raised_share
 from vcam_avatar.stages.pose_retarget import limit_pose
 from vcam_avatar.training.pose_clean import MOTION_HZ
 from vcam_avatar.training.pose_prosody import ROWS_HZ, Prosody
@@ -35,13 +36,24 @@ class Rules:
     """From the first sound of a phrase to the first movement: what is not heard cannot be answered."""
     calm_phrase_share: float = 0.1
     """Phrases spoken without the hands."""
+    home: float = 0.6
+    """How much people whose hands rest high keep to gestures near there, for each unit of distance in arm
+    space beyond the nearest gesture, up to ``home_reach``."""
+    home_reach: float = 3.0
     nearest: int = 14
     """Continuations among which chance decides."""
     amplitude: tuple[float, float] = (0.88, 1.2)
     stroke_energy: float = 0.7
     """Least energy, as a rank among all units, of a unit that lands on a stress; the strongest gets 1."""
-    hold_energy: float = 0.55
+    hold_energy: float = 0.3
     """Energy wanted between stresses."""
+    stroke_ticks: int = 11
+    """Longer units are not liked for strokes: what a stress calls for must come soon after it."""
+    stroke_warp: tuple[float, float] = (0.7, 1.0)
+    peak_ticks: tuple[int, int] = (3, 5)
+    """When a stroke is fastest, after the stress that calls for it can be heard."""
+    interrupt: float = 0.35
+    """Stresses at least this strong end what the hands are at, a stroke at the earliest half-way."""
     smooth_ticks: float = 0.45
     """Width of the smoothing over joins."""
     nod: float = 0.022
@@ -86,12 +98,26 @@ def _stretch(values: FloatArray, count: int) -> NDArray[np.float64]:
     return np.asarray(values[low] * (1 - part) + values[np.minimum(low + 1, len(values) - 1)] * part)
 
 
-@dataclass
-class _Arms:
-    """State of the arms while a performance is made."""
+def _landing(bones: FloatArray, count: int, peak: int) -> NDArray[np.float64]:
+    """The unit ``bones (n, A, 2)`` in ``count`` ticks, fastest at about tick ``peak``."""
+    speed = np.linalg.norm(np.diff(bones, axis=0), axis=-1).sum(1)
+    top = int(np.argmax(gaussian_filter1d(speed, 1.0))) + 1
+    last = len(bones) - 1
+    count = max(count, peak + 3)
+    at = np.interp(np.arange(1, count + 1), [0, peak, count], [0, min(top, last - 1), last])
+    # The change of pace is spread over some ticks.
+    at = gaussian_filter1d(at, 1.0, mode="nearest")
+    low = np.minimum(at.astype(int), last - 1)
+    part = (at - low)[:, None, None]
+    return np.asarray(bones[low] * (1 - part) + bones[low + 1] * part)
 
-    now: NDArray[np.float64]
-    track: list[NDArray[np.float64]] = field(default_factory=list)
+
+def _carried(step: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """What is left of the movement ``step (A, 2)`` of the last tick over the next ``count``: hands that are
+    called away slow down first and are then drawn back."""
+    at = np.arange(1, count + 1)
+    left = at * 0.55**at * np.clip((count - at) / count, 0, 1)
+    return np.asarray(left[:, None, None] * step)
 
 
 class Choreographer:
@@ -101,6 +127,7 @@ class Choreographer:
         self.bank, self.rules = bank, rules or Rules()
         self._length = np.array([len(u.bones) - 1 for u in bank.units])
         self._energy = unit_energy(bank)
+        self._away = np.zeros(len(bank.units))
         whole = to_bones(np.array(rest_pose())[None])[0]
         self._whole_rest = whole
 
@@ -124,6 +151,9 @@ class Choreographer:
     ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.int64], list[tuple[int, int]]]:  # fmt: skip
         rules = self.rules
         rest = np.asarray(rest_bones[list(ARM_POINTS)], np.float64)
+        away = np.linalg.norm(self.bank.middles - self.bank.arms.encode(rest_bones), axis=1)
+        raised = raised_share(from_bones(rest_bones))
+        self._away = raised * rules.home * np.minimum(away - away.min(), rules.home_reach)
         stress_tick = np.ceil((prosody.stress_rows + 3) / ROWS_PER_TICK).astype(int) + 1
         strength_at = dict(zip(stress_tick.tolist(), prosody.stress.tolist(), strict=True))
         quiet = np.zeros(ticks, int)
@@ -161,8 +191,12 @@ class Choreographer:
                 chosen = self._choose(now, want, coming - t, used, rng)
                 used = [*used[-7:], chosen]
                 move = self._fit(chosen, now, want, coming - t, rng)
+                move = move + _carried(now - track[max(0, t - 2)], len(move))
             end = min(ticks, t + len(move))
             if chosen >= 0:
+                early = t + (4 if want is None else max(5, len(move) // 2))
+                beats = (k for k in range(early, end) if strength_at.get(k, 0.0) >= rules.interrupt)
+                end = next(beats, end)
                 # The voice falls silent: leave the unit, do not finish the sentence with the hands.
                 for k in range(t + 3, end):
                     if quiet[k] >= patience:
@@ -190,9 +224,11 @@ class Choreographer:
         cost = np.linalg.norm(bank.starts - bank.arms.encode(whole), axis=1)
         low, hold = self.rules.stroke_energy, self.rules.hold_energy
         energy = low + (1 - low) * want if want is not None else hold
-        cost = cost + 2.5 * np.abs(self._energy - energy)
+        cost = cost + 2.5 * np.abs(self._energy - energy) + self._away
         if want is None:
             cost = cost + 0.05 * np.maximum(0, self._length - 1.3 * room)
+        else:
+            cost = cost + 0.12 * np.maximum(0, self._length - self.rules.stroke_ticks)
         cost[used] += 4.0
         best = np.argsort(cost)[: self.rules.nearest]
         weight = np.exp(-(cost[best] - cost[best[0]]) / 1.0)
@@ -203,17 +239,19 @@ class Choreographer:
     ) -> NDArray[np.float64]:
         unit = self.bank.units[index]
         natural = len(unit.bones) - 1
-        warp = rng.uniform(0.85, 1.25)
+        warp = rng.uniform(*self.rules.stroke_warp)
         if want is None:
             warp = np.clip(room / natural, 0.8, 1.5)
         count = int(np.clip(round(natural * warp), 4, 45))
         move = _stretch(unit.bones[1:], count)
+        if want is not None:
+            move = _landing(unit.bones, count, int(rng.integers(*self.rules.peak_ticks, endpoint=True)))
         low, high = self.rules.amplitude
         scale = rng.uniform(low, high) * (1.0 if want is None else 0.92 + 0.2 * want)
         middle = move.mean(0)
         move = middle + (move - middle) * scale
         join = now - (middle + (unit.bones[0] - middle) * scale)
-        fade = 1 - _smoothstep(np.arange(1, count + 1) / (count + 1))
+        fade = 1 - _smoothstep(np.arange(1, len(move) + 1) / (len(move) + 1))
         # A little of where the hands were stays: no two performances of a unit are alike.
         return np.asarray(move + join * (0.12 + 0.88 * fade)[:, None, None])
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from vcam_avatar.training.pose_start import net_from, new_net
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
+CHOSEN = "chosen.pt"
+"""The checkpoint that moved best on its own, where that was watched."""
 
 
 def train(
@@ -34,6 +37,7 @@ def train(
     arms: LinearSpace,
     resume: bool = False,
     say: Callable[[str], None] = print,
+    watch: Callable[[PoseNet], dict[str, float]] | None = None,
 ) -> Path:
     """Train until the loss stops changing or time is up.
 
@@ -46,9 +50,11 @@ def train(
         arms: the space of the plans; that of the bank which the samples were made with.
         resume: go on from ``folder/checkpoint.pt``.
         say: progress.
+        watch: measures how the network moves on its own; the checkpoint of the least "score" is chosen. Its
+            time does not count.
 
     Returns:
-        Path of the best checkpoint.
+        Path of the best checkpoint: chosen by ``watch``, or of the least validation loss.
     """
     from torch.utils.tensorboard import SummaryWriter
 
@@ -56,10 +62,12 @@ def train(
     rng = np.random.default_rng(options.seed)
     layout = layout_of(config.keypoints)
     step, spent, best, stale = 0, 0.0, math.inf, 0
+    least, watched_at = math.inf, 0
     if resume:
         content = load_checkpoint(folder / CHECKPOINT)
         net = net_from(content).train()
         step, spent, best = content["step"], content["spent_s"], content["best"]
+        least, watched_at = content.get("least", math.inf), step
         rng = np.random.default_rng([options.seed, step])
     else:
         from vcam_avatar.training.pose_pretrain import pretrain
@@ -80,28 +88,35 @@ def train(
         warm = min(1.0, (step + 1) / 100)
         for group in optimiser.param_groups:
             group["lr"] = options.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-        share = options.real_share if progress < 0.67 else options.real_share_last
         net.train()
-        parts = losses(net, batches.draw(rng, share), layout, rng, options)
+        parts = losses(net, batches.draw(rng, options.real_share), layout, rng, options)
         optimiser.zero_grad()
         parts["total"].backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         step += 1
         done = progress >= 1
+        if watch is not None and (done or step - watched_at >= options.watch_every):
+            paused, watched_at = time.monotonic(), step
+            seen = watch(net)
+            say(f"step {step} on its own: " + " ".join(f"{k} {v:.3g}" for k, v in seen.items()))
+            for name, value in seen.items():
+                writer.add_scalar(f"development/{name}", value, step)
+            if seen["score"] < least:
+                least = seen["score"]
+                save_checkpoint(folder / CHOSEN, _content(net, step, elapsed, best, seen))
+            started += time.monotonic() - paused
         if step % options.evaluate_every == 0 or done:
             measured = validate(net, checks, layout, options)
             gain = measured["total"] < best * (1 - options.least_gain)
             stale = 0 if gain else stale + 1
-            content = {
-                "config": net.config.as_json(), "net": net.state_dict(), "optimiser": optimiser.state_dict(),
-                "step": step, "spent_s": elapsed, "best": min(best, measured["total"]),
-                "validation": measured,
-            }  # fmt: skip
-            save_checkpoint(folder / CHECKPOINT, content)
-            if measured["total"] < best:
-                best = measured["total"]
-                save_checkpoint(folder / BEST, {k: v for k, v in content.items() if k != "optimiser"})
+            better = measured["total"] < best
+            best = min(best, measured["total"])
+            content = _content(net, step, elapsed, best, measured)
+            optimised = {"optimiser": optimiser.state_dict(), "least": least}
+            save_checkpoint(folder / CHECKPOINT, {**content, **optimised})
+            if better:
+                save_checkpoint(folder / BEST, content)
             for name, value in measured.items():
                 writer.add_scalar(f"validation/{name}", value, step)
                 writer.add_scalar(f"train/{name}", float(parts[name].detach()), step)
@@ -113,7 +128,17 @@ def train(
         if done:
             break
     writer.close()
-    return folder / BEST
+    return folder / (CHOSEN if watch is not None and (folder / CHOSEN).exists() else BEST)
+
+
+def _content(
+    net: PoseNet, step: int, spent_s: float, best: float, measured: dict[str, float]
+) -> dict[str, Any]:
+    """A checkpoint without the optimiser's state."""
+    return {
+        "config": net.config.as_json(), "net": net.state_dict(), "step": step, "spent_s": spent_s,
+        "best": best, "validation": measured,
+    }  # fmt: skip
 
 
 def validate(
@@ -146,10 +171,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--follow-minutes", type=float, default=defaults.follow_minutes, help="to learn plans before (3)"
     )
     parser.add_argument("--steps", type=int, default=0, help="stop after so many, if time allows")
+    parser.add_argument("--epochs", type=float, help="instead of --steps: how often everything is seen")
     parser.add_argument("--kind", choices=KINDS, default=KINDS[0], help="encoder and decoder")
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.add_argument("--evaluate-every", type=int, default=defaults.evaluate_every, help="steps")
+    parser.add_argument(
+        "--watch", type=Path, metavar="DATA", help="choose by how it moves; the folder of the recordings"
+    )
     parser.add_argument("--export", type=Path, help="write the network here (.onnx) afterwards")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -159,18 +188,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = PoseNetConfig(
         kind=args.kind, keypoints=samples[0].pose.shape[1], plan=samples[0].plan.shape[1], units=units
     )
+    steps = args.steps
+    if args.epochs:
+        seen = defaults.batch * defaults.ticks
+        steps = math.ceil(args.epochs * sum(s.ticks for s in learnt) / seen)
     options = replace(
         defaults,
         minutes=args.minutes,
-        steps=args.steps,
+        steps=steps,
         follow_minutes=args.follow_minutes,
         seed=args.seed,
         evaluate_every=args.evaluate_every,
     )
     bank = load_bank(args.dataset / BANK_NAME)
+    watch = None
+    if args.watch:
+        from vcam_avatar.training.pose_watch import Watch
+
+        watch = Watch(args.watch, bank).look
     best = train(
-        learnt, measured, args.out, config, options, bank.arms, args.resume, lambda s: print(s, flush=True)
-    )
+        learnt, measured, args.out, config, options, bank.arms, args.resume,
+        lambda s: print(s, flush=True), watch,
+    )  # fmt: skip
     if args.export:
         content = load_checkpoint(best)
         recipe = (
