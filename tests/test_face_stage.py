@@ -7,7 +7,8 @@ import pytest
 
 from vcam_avatar.evaluation.face import HeldOutFace, face_generator, flattened, held_out_faces, prepare_crop
 from vcam_avatar.media import FACE_ACTIONS
-from vcam_avatar.stages.face import NeuralFaceGenerator, PreparedFace, lip_gap
+from vcam_avatar.stages.face import NeuralFaceGenerator
+from vcam_avatar.stages.face_prepared import PreparedFace, lip_gap
 from vcam_avatar.stages.visemes import VISEME_ACTIONS, VISEMES
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -17,8 +17,9 @@ from vcam_avatar.evaluation.report import Result, not_measured
 from vcam_avatar.media import Body, ByteArray, FacePatch, FloatArray, UnitFeatures, face_crop_matrix
 from vcam_avatar.resources import asset_path
 from vcam_avatar.stages.compositor import Compositor
-from vcam_avatar.stages.face import NeuralFaceGenerator, PreparedFace, lip_gap
+from vcam_avatar.stages.face import NeuralFaceGenerator
 from vcam_avatar.stages.face_picture import MOUTH_WINDOW, to_unit_crop
+from vcam_avatar.stages.face_prepared import PreparedFace, lip_gap
 from vcam_avatar.stages.visemes import VISEME_ACTIONS, VISEMES
 
 PATCH_PX = 256

@@ -1,12 +1,23 @@
-"""A face saying the 15 visemes, blinking and looking about, as one picture to judge by eye."""
+"""Faces saying the 15 visemes, blinking and looking about, one sheet per face, to judge by eye.
+
+python -m vcam_avatar.evaluation.face_sheet OUT AVATAR_OR_PICTURE... [--side 512] [--mouths]
+"""
+
+import argparse
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from vcam_avatar.evaluation.face import flattened
-from vcam_avatar.media import FACE_ACTIONS, ByteArray, FloatArray
-from vcam_avatar.stages.face import NeuralFaceGenerator, PreparedFace
+from vcam_avatar.avatars.format import find_avatar, load_avatar
+from vcam_avatar.errors import AvatarError
+from vcam_avatar.evaluation.face import face_generator
+from vcam_avatar.media import FACE_ACTIONS, ByteArray, FloatArray, face_crop_matrix
+from vcam_avatar.stages.face import NeuralFaceGenerator
+from vcam_avatar.stages.face_picture import MOUTH_WINDOW, cut_crop
 from vcam_avatar.stages.visemes import VISEME_ACTIONS, VISEMES
+
+_FORMATS = {".png", ".jpg", ".jpeg", ".webp"}
 
 
 def _actions(**amounts: float) -> FloatArray:
@@ -17,6 +28,7 @@ def _actions(**amounts: float) -> FloatArray:
     return vector
 
 
+SPOKEN: dict[str, FloatArray] = dict(zip(VISEMES, VISEME_ACTIONS, strict=True))
 EXTRAS: dict[str, FloatArray] = {
     "blink": _actions(eyeBlink=1.0),
     "half": _actions(eyeBlink=0.5),
@@ -27,20 +39,111 @@ EXTRAS: dict[str, FloatArray] = {
 """What a face does besides speaking."""
 
 
-def viseme_sheet(generator: NeuralFaceGenerator, prepared: PreparedFace, columns: int = 7) -> ByteArray:
-    """Source, 15 visemes and ``EXTRAS``, named, over the face's own crop: uint8 BGR."""
-    tiles = [_named(prepared.source_bgr, "picture")]
-    wanted = dict(zip(VISEMES, VISEME_ACTIONS, strict=True)) | EXTRAS
+def viseme_tiles(
+    generator: NeuralFaceGenerator,
+    picture_bgr: ByteArray,
+    face_px: FloatArray,
+    side_px: int = 512,
+    wanted: dict[str, FloatArray] = SPOKEN,
+) -> dict[str, ByteArray]:
+    """The face's crop as it is and with each expression, enlarged as a frame would show it.
+
+    Args:
+        generator: with the networks to judge.
+        picture_bgr: uint8 ``(H, W, 3)``.
+        face_px: float ``(68, 2)`` landmarks in its pixels.
+        side_px: side of each tile.
+        wanted: name -> float32 ``(52,)``.
+
+    Returns:
+        Name -> uint8 ``(side_px, side_px, 3)`` BGR; the picture itself comes first.
+    """
+    matrix = face_crop_matrix(face_px)
+    prepared = generator.prepare_picture(picture_bgr, face_px, side_px)
+    below = np.ascontiguousarray(cut_crop(picture_bgr, matrix, side_px))
+    tiles = {"picture": below}
     for name, actions in wanted.items():
-        tiles.append(_named(flattened(prepared, generator.draw(prepared, actions)), name))
-    while len(tiles) % columns:
-        tiles.append(np.zeros_like(tiles[0]))
-    rows = [np.hstack(tiles[n : n + columns]) for n in range(0, len(tiles), columns)]
-    return np.vstack(rows)
+        patch = generator.draw(prepared, actions).image_bgra.astype(np.float32)
+        patch[..., :3] *= patch[..., 3:] / 255
+        over = np.asarray(cv2.resize(patch, (side_px, side_px), interpolation=cv2.INTER_LINEAR))
+        tiles[name] = np.rint(over[..., :3] + below * (1 - over[..., 3:] / 255)).astype(np.uint8)
+    return tiles
+
+
+def sheet(tiles: dict[str, ByteArray], columns: int) -> ByteArray:
+    """Tiles of one size, named, in rows: uint8 BGR."""
+    named = [_named(picture, name) for name, picture in tiles.items()]
+    while len(named) % columns:
+        named.append(np.zeros_like(named[0]))
+    return np.vstack([np.hstack(named[n : n + columns]) for n in range(0, len(named), columns)])
+
+
+def mouth_part(tile: ByteArray) -> ByteArray:
+    """The mouth's window of a crop."""
+    left, top, right, bottom = (round(edge * len(tile)) for edge in MOUTH_WINDOW)
+    return tile[top:bottom, left:right]
 
 
 def _named(picture: ByteArray, name: str) -> ByteArray:
     picture = picture.copy()
-    cv2.putText(picture, name, (5, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(picture, name, (5, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+    for colour, thickness in ((0, 3), (255, 1)):
+        cv2.putText(
+            picture, name, (5, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (colour,) * 3, thickness, cv2.LINE_AA
+        )
     return picture
+
+
+def read_face(name: str) -> tuple[ByteArray, FloatArray]:
+    """Picture and landmarks of an avatar (a name or a folder), or of the largest face in a picture file.
+
+    Raises:
+        AvatarError: no such avatar, an unreadable picture, or no face in it.
+    """
+    path = Path(name)
+    if path.suffix.lower() not in _FORMATS:
+        avatar = load_avatar(find_avatar(name))
+        return avatar.picture_bgr, avatar.face_px
+    from vcam_avatar.avatars.mesh import landmarks68
+    from vcam_avatar.avatars.people import PeopleReader
+
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise AvatarError(f"cannot read {path}")
+    faces = PeopleReader(1).faces(np.ascontiguousarray(picture[..., ::-1]))
+    if not faces:
+        raise AvatarError(f"no face found in {path}")
+    return np.asarray(picture, np.uint8), landmarks68(faces[0].mesh_px)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write one sheet per face, or with ``--mouths`` one for all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="folder for the sheets")
+    parser.add_argument("faces", nargs="+", help="avatars (name or folder) or pictures")
+    parser.add_argument("--side", type=int, default=512, help="side of a face crop in px")
+    parser.add_argument("--mouths", action="store_true", help="mouths only, four faces to a sheet")
+    parser.add_argument("--extras", action="store_true", help="also blink, brows, glance, smile")
+    options = parser.parse_args(argv)
+    options.out.mkdir(parents=True, exist_ok=True)
+    generator = face_generator()
+    wanted = SPOKEN | EXTRAS if options.extras else SPOKEN
+    mouths: list[ByteArray] = []
+    for name in options.faces:
+        tiles = viseme_tiles(generator, *read_face(name), options.side, wanted)
+        short = Path(name).stem
+        if options.mouths:
+            parts = {f"{short} {key}": mouth_part(tile) for key, tile in tiles.items()}
+            mouths.append(sheet(parts, 8))
+        else:
+            cv2.imwrite(str(options.out / f"{short}.jpg"), sheet(tiles, 4), [cv2.IMWRITE_JPEG_QUALITY, 90])
+        print(name, flush=True)
+    for n in range(0, len(mouths), 4):
+        path = options.out / f"mouths{n // 4}.jpg"
+        cv2.imwrite(str(path), np.vstack(mouths[n : n + 4]), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

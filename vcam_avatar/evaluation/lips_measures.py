@@ -63,11 +63,8 @@ def silence(ear: Ear, clips: Clips) -> dict[str, Any]:
     shares = {
         name: float((ear.openings(sound, FPS) > OPEN).mean() * 100) for name, sound in silences().items()
     }
-    music = [c.samples for c in clips.clips if c.voice == "noise"]
-    music_share = None
-    if music:
-        sound = np.concatenate([at_level(m, -1) for m in music])
-        music_share = float((ear.openings(at_level(sound, -35), FPS) > OPEN).mean() * 100)
+    music = [c for c in clips.clips if c.voice == "noise"]
+    played = [c for c in music if "choir" not in c.name]
     late = []
     rng = np.random.default_rng(3)
     for clip in clips.of("woman", "man", "piper"):
@@ -86,11 +83,20 @@ def silence(ear: Ear, clips: Clips) -> dict[str, Any]:
     return {
         "open_percent": {k: round(v, 2) for k, v in shares.items()},
         "worst_percent": round(max(shares.values()), 2),
-        "music_percent": None if music_share is None else round(music_share, 2),
+        "music_percent": _music_percent(ear, music),
+        "music_without_choir_percent": _music_percent(ear, played),
         "closed_after_ms_p50": float(np.percentile(late, 50)) if late else None,
         "closed_after_ms_p95": float(np.percentile(late, 95)) if late else None,
         "n": len(late),
     }
+
+
+def _music_percent(ear: Ear, pieces: list[Clip]) -> float | None:
+    """Frames with an open mouth in pieces played one after the other at -35 dBFS; None without pieces."""
+    if not pieces:
+        return None
+    sound = np.concatenate([at_level(piece.samples, -1) for piece in pieces])
+    return round(float((ear.openings(at_level(sound, -35), FPS) > OPEN).mean() * 100), 2)
 
 
 def closures(ear: Ear, clips: Clips, look_ahead_ms: int = 20) -> dict[str, Any]:

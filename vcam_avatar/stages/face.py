@@ -1,6 +1,5 @@
 """The second generator: the sound of a unit + the avatar's face picture -> the speaking face."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -20,9 +19,10 @@ from vcam_avatar.media import (
     UnitFeatures,
     face_crop_matrix,
 )
-from vcam_avatar.stages.face_eyes import EYE_ACTIONS, Eye, draw_eyes, make_eyes
+from vcam_avatar.stages.face_drawn import FOUND_AT_PX, find_drawn_mouth
+from vcam_avatar.stages.face_eyes import EYE_ACTIONS, draw_eyes, make_eyes
 from vcam_avatar.stages.face_maps import settle
-from vcam_avatar.stages.face_mouth import MouthInterior, make_interior
+from vcam_avatar.stages.face_mouth import make_interior
 from vcam_avatar.stages.face_picture import (
     CROP_PX,
     MAP_PX,
@@ -36,13 +36,16 @@ from vcam_avatar.stages.face_picture import (
     to_unit_crop,
     window_weight,
 )
+from vcam_avatar.stages.face_prepared import (
+    CLOSED_GAP,
+    PreparedFace,
+    closing_actions,
+    lip_gap,
+    shut_when_idle,
+)
 
 MIN_PATCH_PX, MAX_PATCH_PX = 96, 384
 """Sides of a face patch: finer than the frame shows is wasted, coarser would blur."""
-CLOSED_GAP = 0.07
-"""Lip gap over mouth width below which a picture's mouth counts as closed."""
-_WIDE_GAP = 0.15
-"""Lip gap over mouth width for which all of ``_SHUT`` is needed."""
 LIP_EDGE = 1.5
 """How much steeper than the networks' the inner edge of the lips is drawn: they are as sharp as lips."""
 _PAINT_DOUBT = 2.5
@@ -62,20 +65,6 @@ _OPENING = [
         "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight", "tongueOut",
     )
 ]  # fmt: skip
-_JAW = FACE_ACTIONS.index("jawOpen")
-_PRESS = FACE_ACTIONS.index("mouthPressLeft")
-
-
-def _shut() -> Expression:
-    """A pressed mouth and a jaw pulled up: less than shut, because the picture's own is open."""
-    actions = np.zeros(len(FACE_ACTIONS), np.float32)
-    for name, amount in (("mouthPress", 0.25), ("mouthRoll", 0.22)):
-        actions[[n for n, action in enumerate(FACE_ACTIONS) if action.startswith(name)]] = amount
-    actions[_JAW] = -0.14
-    return actions
-
-
-_SHUT = _shut()
 
 
 class Listener(Protocol):
@@ -88,43 +77,6 @@ class Listener(Protocol):
     def listen(self, unit: UnitFeatures, muted: bool = False) -> Expression:
         """Hear one more unit; return the face at its middle."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedFace:
-    """What is computed once per avatar and output size."""
-
-    source_bgr: ByteArray
-    """uint8 ``(S, S, 3)``: the picture's unit face crop at the patch's resolution."""
-    window: FloatArray
-    """float32 ``(80, 80)``: where the patch may show: not at the crop's border, not beside the person."""
-    code: dict[str, NDArray[np.float32]]
-    """The identity code, as the decoder's inputs."""
-    rest: Expression
-    """What the picture itself shows of the actions that stay (its smile)."""
-    rest_whole: FloatArray
-    """float32 ``(80, 80, 6)``: the decoder's answer for ``rest``, taken off every answer."""
-    rest_mouth: FloatArray
-    """float32 ``(80, 80, 7)``: the same for the mouth's window."""
-    eyes: list[Eye]
-    """Lids and irises."""
-    skin: FloatArray
-    """float32 ``(80, 80)`` over the mouth's window: 1 away from the picture's lips, 0 on them."""
-    interior: MouthInterior
-    """Teeth and tongue."""
-    closing: Expression
-    """What shuts the picture's own mouth when nothing is said, 0 for one that is shut."""
-    open_mouth: bool
-    """The picture's mouth is open: at rest the face is drawn with it closed."""
-    mouth_gain: float
-    smile: float
-    mouth_shown: bool
-    """False for avatars without a mouth: only eyes and brows move."""
-
-    @property
-    def side_px(self) -> int:
-        """Side of the patch."""
-        return len(self.source_bgr)
 
 
 class NeuralFaceGenerator:
@@ -205,16 +157,12 @@ class NeuralFaceGenerator:
         rest = np.zeros(len(FACE_ACTIONS), np.float32)
         # A weak smile is as likely a mistake of the network.
         rest[_KEPT] = np.clip(own[_KEPT].mean() - 0.1, 0, 0.7)
-        gap = lip_gap(landmarks)
-        open_mouth = gap > CLOSED_GAP
-        closing = np.zeros(len(FACE_ACTIONS), np.float32)
-        if open_mouth:
-            closing[:] = _SHUT * min(1.0, gap / _WIDE_GAP)
         whole, mouth = (_for_painting(maps) for maps in self._decoded(found, rest))
         source = np.ascontiguousarray(cut_crop(picture_bgr, matrix, side))
         window: FloatArray = self._feather
         if inside is not None:
             window = (window * (inside.astype(np.float32) / 255)).astype(np.float32)
+        drawn = find_drawn_mouth(np.ascontiguousarray(cut_crop(picture_bgr, matrix, FOUND_AT_PX)), landmarks)
         return PreparedFace(
             source_bgr=source,
             window=window,
@@ -225,11 +173,12 @@ class NeuralFaceGenerator:
             skin=away_from_lips(landmarks),
             eyes=make_eyes(source, landmarks),
             interior=make_interior(source, landmarks),
-            closing=closing,
-            open_mouth=open_mouth,
+            closing=closing_actions(landmarks),
+            open_mouth=drawn is None and lip_gap(landmarks) > CLOSED_GAP,
             mouth_gain=mouth_gain,
             smile=smile,
-            mouth_shown=mouth_gain > 0,
+            mouth_shown=mouth_gain > 0 and drawn is None,
+            drawn=drawn.scaled(side) if drawn is not None and mouth_gain > 0 else None,
         )
 
     def draw(self, prepared: PreparedFace, expression: Expression) -> FacePatch:
@@ -246,8 +195,7 @@ class NeuralFaceGenerator:
         wanted = self._wanted(prepared, expression)
         if not prepared.open_mouth and np.array_equal(wanted, prepared.rest):
             patch[..., :3] = prepared.source_bgr
-            draw_eyes(prepared.eyes, patch, expression)
-            return FacePatch(patch)
+            return _finished(prepared, expression, patch)
         whole, mouth = self._maps(prepared, wanted)
         alpha = seen_where_moved(whole, mouth, self._window_weight, side) * prepared.window
         if not prepared.mouth_shown:
@@ -263,8 +211,7 @@ class NeuralFaceGenerator:
             LIP_EDGE,
             patch,
         )
-        draw_eyes(prepared.eyes, patch, expression)
-        return FacePatch(patch)
+        return _finished(prepared, expression, patch)
 
     def mouth_paint(self, prepared: PreparedFace, expression: Expression) -> FloatArray:
         """Share of paint in the mouth's window, float32 ``(80, 80)``: the drawn inside of the mouth."""
@@ -281,13 +228,7 @@ class NeuralFaceGenerator:
             wanted[_SMILE] += prepared.smile
         wanted = np.clip(wanted + prepared.rest, 0, 1)
         if prepared.open_mouth:
-            # Fades as soon as the mouth has something to say.
-            busy = 3 * float(wanted[_JAW]) + float(wanted[_OPENING].sum()) - float(wanted[_JAW])
-            closing = prepared.closing * max(0.0, 1 - busy / 0.5)
-            pressed = min(1.0, 3 * float(wanted[_PRESS]))  # p b m press enough by themselves
-            jaw = float(wanted[_JAW] + closing[_JAW] * (1 - 0.6 * pressed))
-            wanted = np.maximum(wanted, closing)
-            wanted[_JAW] = jaw
+            wanted = shut_when_idle(wanted, prepared.closing, _OPENING)
         return np.asarray(wanted, np.float32)
 
     def _decoded(
@@ -309,11 +250,14 @@ class NeuralFaceGenerator:
         )
 
 
-def lip_gap(landmarks: FloatArray) -> float:
-    """Opening of the lips over the width of the mouth, from 68 landmarks."""
-    gap = np.linalg.norm(landmarks[[61, 62, 63]] - landmarks[[67, 66, 65]], axis=1).mean()
-    width = float(np.linalg.norm(landmarks[64] - landmarks[60]))
-    return float(gap) / max(width, 1e-6)
+def _finished(prepared: PreparedFace, expression: Expression, patch: ByteArray) -> FacePatch:
+    """The patch with what is drawn without the networks: eyes, and the mouth of a flat drawing."""
+    draw_eyes(prepared.eyes, patch, expression)
+    if prepared.drawn is not None:
+        wanted = np.array(expression, np.float32)
+        wanted[_OPENING] = np.clip(wanted[_OPENING] * prepared.mouth_gain, 0, 1)
+        prepared.drawn.draw(wanted, patch)
+    return FacePatch(patch)
 
 
 def _for_painting(maps: NDArray[np.float32]) -> FloatArray:

@@ -43,8 +43,8 @@ class DecoderSettings:
     """Posterior of silence at which the lips begin to close and are closed."""
     attack: float = 0.3
     """How much surer of speech a step may become: a knock is over before the lips open."""
-    closure_from: float = 0.15
-    closure_full: float = 0.40
+    closure_from: float = 0.2
+    closure_full: float = 0.5
     """Posterior of p b m at which the lips begin to close and are closed."""
     closure_fall: float = 0.33
     """How much the closure may fade per step: a hold of about 30 ms."""
@@ -53,9 +53,15 @@ class DecoderSettings:
     gate_open_db: float = 9.0
     gate_close_db: float = 5.0
     """Above the noise floor by this much sound may open the lips; below by that much it may not."""
+    gate_sure_db: float = 0.0
+    """The same while the network is sure that somebody speaks: voices hardly louder than their room."""
+    gate_sure_from: float = 0.85
+    gate_sure_full: float = 0.97
+    """Likelihood of speech, averaged over ``gate_sure_ms``, at which it begins to be sure and is."""
+    gate_sure_ms: float = 40.0
     gate_least_db: float = -75.0
     """Sound below this never opens the lips."""
-    gate_hold_ms: float = 90.0
+    gate_hold_ms: float = 60.0
     """How long the gate stays open after the last loud row."""
     floor_rise_db_s: float = 2.5
     """How fast the noise floor may rise."""
@@ -72,19 +78,26 @@ class NoiseGate:
         """Nothing heard yet."""
         self.floor_db = -50.0
         self.is_open = False
-        self._steps = 0
+        self._speech = 0.0
         self._hold_ms = 0.0
 
-    def step(self, level_db: float) -> bool:
-        """Hear one row of ``level_db`` (dBFS); say whether the lips may be open."""
+    def step(self, level_db: float, speech: float = 0.0) -> bool:
+        """Hear one row; say whether the lips may be open.
+
+        Args:
+            level_db: its level in dBFS.
+            speech: how likely somebody speaks, 0..1.
+        """
         s = self._settings
-        self._steps += 1
         if level_db < self.floor_db:
             self.floor_db += 0.3 * (max(level_db, -90.0) - self.floor_db)
         else:
             self.floor_db += min(s.floor_rise_db_s * STEP_MS / 1000, 0.02 * (level_db - self.floor_db))
-        above = level_db - self.floor_db
-        if level_db > s.gate_least_db and above > (s.gate_close_db if self.is_open else s.gate_open_db):
+        self._speech += _rate(s.gate_sure_ms) * (speech - self._speech)
+        sure = _ramp(self._speech, s.gate_sure_from, s.gate_sure_full)
+        needed = s.gate_close_db if self.is_open else s.gate_open_db
+        needed += sure * (min(s.gate_sure_db, needed) - needed)
+        if level_db > s.gate_least_db and level_db - self.floor_db > needed:
             self.is_open, self._hold_ms = True, s.gate_hold_ms
         else:
             self._hold_ms -= STEP_MS
@@ -94,7 +107,7 @@ class NoiseGate:
     def copy_from(self, other: "NoiseGate") -> None:
         """Take over the state of ``other``."""
         self.floor_db, self.is_open = other.floor_db, other.is_open
-        self._steps, self._hold_ms = other._steps, other._hold_ms
+        self._speech, self._hold_ms = other._speech, other._hold_ms
 
 
 class MouthDecoder:
@@ -145,7 +158,7 @@ class MouthDecoder:
             float32 ``(52,)`` face actions of the mouth, each 0..1; a new array.
         """
         s = self.settings
-        loud = self.gate.step(level_db) and not muted
+        loud = self.gate.step(level_db, 1.0 - float(visemes[_SIL])) and not muted
         surely = 1.0 - _ramp(float(visemes[_SIL]), s.silence_from, s.silence_full) if loud else 0.0
         speaking = self._speaking = min(surely, self._speaking + s.attack)
         self._closed = max(float(visemes[_PP]) + 0.3 * float(visemes[_FF]), self._closed - s.closure_fall)
