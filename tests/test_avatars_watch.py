@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from vcam_avatar.avatars.watch import AvatarWatch, array_bytes
+from vcam_avatar import resources
+from vcam_avatar.avatars import load_avatar
+from vcam_avatar.avatars.layers import load_layers
+from vcam_avatar.avatars.watch import AvatarWatch, array_bytes, loaded_bytes
 
 
 def write(path: Path, text: str, age_s: int = 0) -> None:
@@ -49,3 +53,12 @@ def test_arrays_are_counted_once() -> None:
 
     image = np.zeros((10, 10), np.float32)
     assert array_bytes(Thing(image, {"view": image[2:], "other": [np.zeros(7, np.uint8)]})) == 407
+
+
+@pytest.mark.parametrize("preset", ["mia", "noah"])
+def test_memory_told_from_headers_is_what_loading_takes(preset: str, tmp_path: Path) -> None:
+    folder = resources.presets_dir() / preset
+    avatar = load_avatar(folder)
+    assert loaded_bytes(folder) == avatar.memory_bytes + array_bytes(load_layers(avatar.layers_folder))
+    (tmp_path / "picture.png").write_bytes(b"not a picture at all, and longer than a header")
+    assert loaded_bytes(tmp_path) == 0
