@@ -28,17 +28,24 @@ _JAW_DROP = 0.112
 """How far the lower teeth go down when the jaw opens fully, in crop sides."""
 _TOOTH = np.array([196, 216, 226], np.float32)
 _GUM = np.array([104, 96, 168], np.float32)
-_TONGUE = np.array([108, 102, 186], np.float32)
+_TONGUE = np.array([104, 96, 200], np.float32)
 _DARK = np.array([22, 17, 42], np.float32)
 """BGR in the light of a skin of grey level ``_SKIN_LEVEL``."""
 _SKIN_LEVEL = 165.0
-_SOFT_SHARE = 0.45
+_SOFT_SHARE = 0.36
 """How much of the inside is the networks': style and place are theirs, edges and hairlines the drawing's."""
+_LOWER_DROP = 1.14
+"""How much farther the lower teeth go down than the jaw's own point: the lip keeps their roots covered."""
+_SHADOW_MM = 5.0
+"""How far the lips' shadow reaches."""
+_DIMMEST = 0.5
+"""Light deep in that shadow."""
 _SHUT_SHARE = 0.02
 """Openness of the lips below which nothing of the inside is painted."""
 _OVERSAMPLE = 3
 
 _JAW, _TONGUE_OUT = FACE_ACTIONS.index("jawOpen"), FACE_ACTIONS.index("tongueOut")
+_ROLL, _PUCKER = FACE_ACTIONS.index("mouthRollLower"), FACE_ACTIONS.index("mouthPucker")
 _JAW_LEFT, _JAW_RIGHT = FACE_ACTIONS.index("jawLeft"), FACE_ACTIONS.index("jawRight")
 
 
@@ -89,7 +96,7 @@ class MouthInterior:
         shape = (columns.stop - left, rows.stop - top)
         picture = np.empty((shape[1], shape[0], 3), np.float32)
         picture[:] = self.dark
-        layers = [(self.tongue, tongue), (self.lower, jaw), (self.upper, np.zeros(2))]
+        layers = [(self.tongue, tongue), (self.lower, jaw * _LOWER_DROP), (self.upper, np.zeros(2))]
         if out > 0.35:  # between the teeth: in front of the lower ones
             layers = [layers[1], layers[2], layers[0]] if out > 0.9 else [layers[1], layers[0], layers[2]]
         for layer, shift in layers:
@@ -102,13 +109,17 @@ class MouthInterior:
             picture *= 1 - layer[..., 3:]
             picture += layer[..., :3]
         cells = len(paint)
-        reach = max(3, round(7 * _MM * 2 * cells) | 1)
+        reach = max(3, round(_SHADOW_MM * _MM * 2 * cells) | 1)
         light = cv2.blur(paint, (reach, reach))
         # Lips throw their shadow down: the upper edge is darker than the lower one.
         light = np.minimum(light, np.roll(cv2.blur(paint, (reach, 3)), max(1, reach // 5), 0))
         shade = cv2.resize(np.clip((light - 0.25) / 0.6, 0, 1), (side, side), interpolation=cv2.INTER_LINEAR)
-        picture *= ((1 - _SOFT_SHARE) * (0.42 + 0.58 * shade[box]))[..., None]
+        # On f and v the upper teeth stand in front on the lip, in the light; pursed lips leave a dark hole.
+        least = _DIMMEST + 0.35 * min(1.0, float(expression[_ROLL]) / 0.5)
+        pursed = float(np.clip((expression[_PUCKER] - 0.35) / 0.4, 0, 1))
+        picture *= ((1 - _SOFT_SHARE) * (least + (1 - least) * shade[box]))[..., None]
         picture += _SOFT_SHARE * cv2.resize(soft_bgr, (side, side), interpolation=cv2.INTER_LINEAR)[box]
+        picture *= 1 - 0.5 * pursed
         result[box] = np.clip(picture + 0.5, 0, 255)
         return result
 
@@ -223,10 +234,10 @@ def _teeth(
 
 def _tongue(frame: _Frame) -> FloatArray:
     right, below = frame.millimetres()
-    x, y = right / 19.0, (below - 10.0) / 12.5
+    x, y = right / 19.0, (below - 8.5) / 12.5
     radius = np.sqrt(x**2 + y**2)
     alpha = np.clip((1 - radius) * 12, 0, 1)
-    alpha = np.maximum(alpha, ((below > 13) & (np.abs(right) < 19)).astype(np.float32))
+    alpha = np.maximum(alpha, ((below > 11.5) & (np.abs(right) < 19)).astype(np.float32))
     furrow = 1 - 0.16 * np.exp(-((right / 1.6) ** 2))
     height = np.clip(1.0 - 0.45 * np.clip(radius, 0, 1) ** 3, 0, 1)
     return frame.reduced((_TONGUE * (furrow * height)[..., None]).astype(np.float32), alpha)
