@@ -10,8 +10,9 @@ from vcam_avatar.evaluation.lips_sounds import add_noise, at_level, silences, sp
 from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
 from vcam_avatar.stages.visemes import VISEMES
 from vcam_avatar.training import speech_sounds
-from vcam_avatar.training.speech import CURVES, Clip, load_clips, roughened, save_clips
+from vcam_avatar.training.speech import roughened
 from vcam_avatar.training.speech_audio import change_speed, reverberate, small_room, telephone
+from vcam_avatar.training.speech_clips import CURVES, Clip, load_clips, save_clips
 from vcam_avatar.training.speech_phones import from_synthesiser, viseme_track
 
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.train
 
 def _sets(folder: Path) -> None:
     """Two 'phones' that are easy to tell apart, with an opening that follows them; and some noise."""
-    from vcam_avatar.training.speech import CURVES, Clip, save_clips
+    from vcam_avatar.training.speech_clips import CURVES, Clip, save_clips
 
     rng, clips = np.random.default_rng(0), []
     for k in range(14):
@@ -38,8 +38,8 @@ def test_learns_exports_and_streams(tmp_path: Path) -> None:
 
     from vcam_avatar.evaluation.lips_hear import Ear
     from vcam_avatar.inference import Network
-    from vcam_avatar.training import lips
-    from vcam_avatar.training.speech import load_clips
+    from vcam_avatar.training import lips, lips_export
+    from vcam_avatar.training.speech_clips import load_clips
 
     _sets(tmp_path)
     card = tmp_path / "card.json"
@@ -59,7 +59,7 @@ def test_learns_exports_and_streams(tmp_path: Path) -> None:
         "2",
     ]
     assert lips.main([*arguments, "--export", str(target), "--card", str(card)]) == 0
-    _, stored = lips.load(tmp_path / "out/lips.pt")
+    _, stored = lips_export.load(tmp_path / "out/lips.pt")
     assert stored["dev"]["r_grid-s1"] > 0.6
     clip = load_clips(tmp_path / "toy.npz")[0]
     heard = Ear(Network(target)).hear(clip.samples, 20)
@@ -91,7 +91,7 @@ def test_unknown_labels_cost_nothing() -> None:
 
 def test_articulation_follows_the_phones() -> None:
     from vcam_avatar.training.lips_articulate import Articulation
-    from vcam_avatar.training.speech import CURVES, Clip
+    from vcam_avatar.training.speech_clips import CURVES, Clip
 
     rng, clips = np.random.default_rng(1), []
     for k in range(8):

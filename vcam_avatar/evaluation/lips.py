@@ -23,7 +23,7 @@ from vcam_avatar.evaluation.lips_sounds import spoilers
 from vcam_avatar.evaluation.report import Result, Value, not_measured, report
 from vcam_avatar.inference import Network
 from vcam_avatar.resources import models_dir
-from vcam_avatar.training.speech import Clip
+from vcam_avatar.training.speech_clips import Clip
 
 
 def measure_clips(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vcam_avatar.evaluation.lips_hear import labels_at
 from vcam_avatar.media import SAMPLE_RATE_HZ
 from vcam_avatar.stages.visemes import VISEMES
-from vcam_avatar.training.speech import Clip
+from vcam_avatar.training.speech_clips import Clip
 
 _DELAYS_MS = range(0, 141, 20)
 _RATES_HZ = (16_000, 24_000, 48_000)

@@ -17,7 +17,7 @@ from vcam_avatar.evaluation.lips_sounds import at_level, room, silences
 from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
 from vcam_avatar.stages.visemes import VISEMES
 from vcam_avatar.training.pose_sound import whispered
-from vcam_avatar.training.speech import Clip, load_clips
+from vcam_avatar.training.speech_clips import Clip, load_clips
 
 SECONDS = 20.0
 _PP, _SIL = VISEMES.index("PP"), VISEMES.index("sil")

@@ -8,24 +8,19 @@ import copy
 import json
 import math
 import time
-import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vcam_avatar.errors import ModelError
-from vcam_avatar.inference import write_sidecar
-from vcam_avatar.media import HOP_SAMPLES, SAMPLE_RATE_HZ, FloatArray
-from vcam_avatar.stages.features import N_COEFFICIENTS, WINDOW_SAMPLES
 from vcam_avatar.stages.visemes import VISEMES
-from vcam_avatar.training.checkpoint import OPSET, load_checkpoint, save_checkpoint
+from vcam_avatar.training.checkpoint import save_checkpoint
 from vcam_avatar.training.lips_data import Batches, example
-from vcam_avatar.training.lips_net import LOOK_AHEAD_MS, OUTPUTS, LipNet, Streaming
-from vcam_avatar.training.speech import CURVES, Clip
+from vcam_avatar.training.lips_export import export
+from vcam_avatar.training.lips_net import LOOK_AHEAD_MS, LipNet
+from vcam_avatar.training.speech_clips import CURVES, Clip
 
 _SIL, _PP = VISEMES.index("sil"), VISEMES.index("PP")
 _PEAK_RATE = 3e-3
@@ -204,97 +199,6 @@ def _save(out: Path, net: LipNet, average: _Average, step: int, figures: dict[st
             "dilations": list(net.dilations), "step": step, "dev": figures,
         },
     )  # fmt: skip
-
-
-def load(checkpoint: Path) -> tuple[LipNet, dict[str, Any]]:
-    """The averaged network of a checkpoint, and the checkpoint."""
-    stored = load_checkpoint(checkpoint)
-    net = LipNet(stored["channels"], tuple(stored["dilations"]))
-    net.load_state_dict(stored["average"])
-    return net.eval(), stored
-
-
-def export(checkpoint: Path, target: Path, card: dict[str, Any]) -> None:
-    """Write ``target`` (onnx) and its sidecar (json) after checking that both compute the same.
-
-    Args:
-        checkpoint: what ``train`` wrote.
-        target: ends in ``.onnx``.
-        card: ``training_data`` (dicts of name, licence, amount), ``recipe`` and optionally ``metrics``.
-
-    Raises:
-        ModelError: torch and onnxruntime disagree.
-    """
-    import onnxruntime
-
-    net, stored = load(checkpoint)
-    model = Streaming(net).eval()
-    inputs, past = (s[0] for s in net.initial(1))
-    rows = torch.randn(7, N_COEFFICIENTS) * 3
-    temporary = target.with_suffix(".tmp")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            model, (rows, inputs, past), str(temporary), opset_version=OPSET, dynamo=False,
-            input_names=["rows", "inputs", "past"], output_names=["mouth", "next_inputs", "next_past"],
-            dynamic_axes={"rows": {0: "t"}, "mouth": {0: "t"}},
-        )  # fmt: skip
-    _state_shapes(
-        temporary,
-        {
-            "mouth": ("t", len(LOOK_AHEAD_MS), OUTPUTS),
-            "next_inputs": tuple(inputs.shape),
-            "next_past": tuple(past.shape),
-        },
-    )
-    session = onnxruntime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
-    worst = 0.0
-    states: tuple[FloatArray, FloatArray] = (inputs.numpy(), past.numpy())
-    with torch.no_grad():
-        for k in (1, 4, 3, 9):
-            rows = torch.randn(k, N_COEFFICIENTS) * 3
-            expected = model(rows, torch.from_numpy(states[0]), torch.from_numpy(states[1]))
-            got = session.run(None, {"rows": rows.numpy(), "inputs": states[0], "past": states[1]})
-            worst = max(
-                worst, *(float(np.abs(e.numpy() - g).max()) for e, g in zip(expected, got, strict=True))
-            )
-            states = (got[1], got[2])
-    if worst > 1e-4:
-        temporary.unlink()
-        raise ModelError(f"torch and onnxruntime differ by {worst:.2g}; nothing exported")
-    temporary.replace(target)
-    write_sidecar(
-        target,
-        description="MFCC rows -> for 3 look-aheads 15 viseme posteriors and 6 mouth curves",
-        training_data=card["training_data"],
-        recipe=card["recipe"],
-        sample_rate_hz=SAMPLE_RATE_HZ,
-        hop_samples=HOP_SAMPLES,
-        metrics={**stored["dev"], **card.get("metrics", {})},
-        values={
-            "window_samples": WINDOW_SAMPLES,
-            "look_ahead_ms": list(LOOK_AHEAD_MS),
-            "visemes": list(VISEMES),
-            "curves": list(CURVES),
-            "parameters": sum(p.numel() for p in net.parameters()),
-            "steps": stored["step"],
-        },
-    )
-
-
-def _state_shapes(path: Path, shapes: dict[str, tuple[int | str, ...]]) -> None:
-    """Write the shapes of the outputs into the file: the exporter leaves some of them open."""
-    import onnx
-
-    model = onnx.load(str(path))
-    for output in model.graph.output:
-        for axis, size in zip(output.type.tensor_type.shape.dim, shapes[output.name], strict=True):
-            axis.Clear()
-            if isinstance(size, str):
-                axis.dim_param = size
-            else:
-                axis.dim_value = size
-    onnx.save(model, str(path))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.visemes import VISEMES
-from vcam_avatar.training.speech import Clip
+from vcam_avatar.training.speech_clips import Clip
 
 STEP_MS = 10
 _REACH = 24

@@ -10,7 +10,7 @@ from vcam_avatar.media import FloatArray
 from vcam_avatar.stages.features import N_COEFFICIENTS, mel_energies
 from vcam_avatar.training.lips_articulate import STEP_MS, Articulation
 from vcam_avatar.training.lips_net import LOOK_AHEAD_MS
-from vcam_avatar.training.speech import CURVES, Clip, load_clips
+from vcam_avatar.training.speech_clips import CURVES, Clip, load_clips
 from vcam_avatar.training.speech_phones import UNKNOWN
 
 ROWS = 192

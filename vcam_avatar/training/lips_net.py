@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from vcam_avatar.stages.features import N_COEFFICIENTS, dct_matrix
 from vcam_avatar.stages.visemes import VISEMES
-from vcam_avatar.training.speech import CURVES
+from vcam_avatar.training.speech_clips import CURVES
 
 LOOK_AHEAD_MS = (0, 20, 40)
 """A head's answer for the row that ends at time t is the mouth at t - look-ahead."""
