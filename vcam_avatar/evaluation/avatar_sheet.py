@@ -18,8 +18,10 @@ from vcam_avatar.pipeline.loop import FrameLoop, Stages
 from vcam_avatar.pipeline.units import cut_units
 
 SAMPLE_RATE_HZ = 16_000
-MOMENTS_S = (1.6, 3.6, 7.2)
+MOMENTS_S = (1.6, 3.2, 7.2)
 """Of the demo voice: three strokes with an open mouth."""
+GALLERY_SHARE, GALLERY_CELL_PX, GALLERY_COLUMNS = 0.62, 300, 7
+"""Of a frame's width; width of a cell."""
 
 
 def speaking_frames(
@@ -67,6 +69,15 @@ def _cell(image: ByteArray, width_px: int, label: str) -> ByteArray:
     return small
 
 
+def _sheet(cells: list[ByteArray], columns: int, path: Path) -> None:
+    """Write cells of equal size row by row."""
+    cells = cells + [np.full_like(cells[0], 255)] * (-len(cells) % columns)
+    rows = [np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)]
+    if not cv2.imwrite(str(path), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 88]):
+        raise OSError(f"{path} cannot be written")
+    print(path)
+
+
 def main(argv: list[str] | None = None) -> int:
     """``python -m vcam_avatar.evaluation.avatar_sheet OUT AVATAR...``."""
     parser = argparse.ArgumentParser(description="A contact sheet of avatars that speak.")
@@ -74,28 +85,28 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("avatars", nargs="*", help="names or folders; by default all presets")
     parser.add_argument("--moments", type=float, nargs="+", default=MOMENTS_S, help="seconds into the voice")
     parser.add_argument("--cell", type=int, default=426, help="width of a picture in px")
-    parser.add_argument("--columns", type=int, default=3)
+    parser.add_argument("--columns", type=int, default=6)
     parser.add_argument(
-        "--middle", type=float, default=1.0, metavar="SHARE", help="only this share of a frame's width"
+        "--gallery", type=Path, help="also a sheet of the last moment, the frames' middle only"
     )
-    parser.add_argument("--no-names", action="store_true", help="do not write names into the pictures")
     parser.add_argument("--frames", type=Path, help="folder for the frames at full size")
     options = parser.parse_args(argv)
     config = load_config(None, {})
-    stages, voice, cells = build_stages(config), demo_voice(), []
+    stages, voice = build_stages(config), demo_voice()
     presets = [entry.name for entry in list_avatars() if entry.preset]
+    cells, gallery = [], []
     for avatar in options.avatars or presets:
-        name = "" if options.no_names else Path(avatar).name
-        for index, image in enumerate(speaking_frames(stages, config, avatar, voice, options.moments)):
-            cells.append(_cell(_middle(image, options.middle), options.cell, name))
-            if options.frames is not None:
-                options.frames.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(options.frames / f"{Path(avatar).name}-{index}.png"), image)
-    while len(cells) % options.columns:
-        cells.append(np.full_like(cells[0], 255))
-    rows = [np.hstack(cells[i : i + options.columns]) for i in range(0, len(cells), options.columns)]
-    cv2.imwrite(str(options.out), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    print(options.out)
+        name = Path(avatar).name
+        images = speaking_frames(stages, config, avatar, voice, options.moments)
+        cells += [_cell(image, options.cell, name) for image in images]
+        gallery.append(_cell(_middle(images[-1], GALLERY_SHARE), GALLERY_CELL_PX, ""))
+        if options.frames is not None:
+            options.frames.mkdir(parents=True, exist_ok=True)
+            for index, image in enumerate(images):
+                cv2.imwrite(str(options.frames / f"{name}-{index}.png"), image)
+    _sheet(cells, options.columns, options.out)
+    if options.gallery is not None:
+        _sheet(gallery, GALLERY_COLUMNS, options.gallery)
     return 0
 
 
