@@ -44,14 +44,17 @@ def read_skin(scene: Scene, arms: list[ArmSeen]) -> dict[str, Any]:
                 limbs |= distance_to_bone(scene.grid, arm.elbow, arm.wrist)[0] < 0.4 * arm.elbow_radius
                 to_bone, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
                 limbs |= (to_bone < 0.4 * arm.elbow_radius) & (along > 0.5)
-        pixels = np.concatenate([pixels, _like(scene.picture[limbs & scene.person], face_colour)])
+        shown = scene.picture[limbs & scene.person]
+        bare = _like(shown, face_colour)
+        if len(bare) > 0.25 * len(shown):
+            pixels = np.concatenate([pixels, bare])
     if len(pixels) < 60:
         pixels = face_pixels
     order = pixels.sum(1).argsort()
     bright = pixels[order[int(0.55 * len(order)) : max(int(0.95 * len(order)), 1)]].mean(0)
     dark = pixels[order[int(0.04 * len(order)) : max(int(0.2 * len(order)), 1)]].mean(0)
     # Hands in shade still have to go with the face.
-    bright = np.clip(bright, 0.88 * face_colour, 1.12 * face_colour)
+    bright = np.clip(bright, 0.92 * face_colour, 1.12 * face_colour)
     dark = np.clip(dark, 0.42 * bright, 0.66 * bright * np.array([0.9, 0.97, 1.08]))
     balance = float(np.clip((sides[1] - sides[0]) / max(sum(sides), 1), -0.25, 0.25))
     light = np.array([3.0 * balance, -0.5, 0.85])

@@ -13,6 +13,8 @@ _START, _END = -0.30, 1.22
 """Rows of an upper arm's strip: from above the shoulder to below the elbow."""
 _NO_SKIN = 0.5
 """Difference of ``hue_of`` beyond which nothing is skin."""
+_SURE_SKIN = 0.22
+"""Difference of hue alone below which it is this person's for sure."""
 
 
 def cut_upper_arm(
@@ -103,6 +105,10 @@ def cut_upper_arm(
     # A made-up inner side lies in the shade of the arm.
     shade = 1 - 0.16 * smooth(-outward, 0.55 * elbow_radius, 1.0 * elbow_radius) * (1 - keep[..., 0])
     texture = texture * shade[..., None]
+    usual = trusted & ((t > 0.05) & (t < 0.4))[:, None] & (np.abs(c)[None] < 0.6 * radius)
+    if sleeve_end > 0.1 and int(usual.sum()) > 30:
+        sleeve = smooth(t, 0.35, 0.55) * (t < (sleeve_end if sleeve_end < 0.85 else 2.0))
+        texture = _even(texture, float(np.median(colour[usual].mean(-1))), sleeve[:, None], 0.35 * radius)
     silhouette = _silhouette(person, outward, inner, limit, t, width, elbow_radius, seen_length, seen, hem)
     image = np.concatenate([np.clip(texture, 0, 255), silhouette[..., None] * 255], -1)
     return Strip(np.rint(image).astype(np.uint8), _START, _END, half, length_px), sleeve_end
@@ -136,13 +142,45 @@ def _materials(
     near_hem = np.abs(t - sleeve_end)[:, None] < 0.05
     # Cuffs of another colour are neither.
     cloth = trusted & ~below & ((to_cloth < to_skin) | (to_skin > _NO_SKIN) | (t < 0.4)[:, None])
-    skin = trusted & below & (to_skin < to_cloth)
-    round_arm = 1.0 - 0.22 * np.clip(np.abs(c)[None] / np.maximum(width, 1), 0, 1.2) ** 2
-    made_up = skin_bgr[None, None] * round_arm[..., None]
-    bare = fill_smooth(colour, skin) if int(skin.sum()) > 0.08 * int(below.sum()) else made_up
+    skin = trusted & below & (np.linalg.norm((hue - hue_of(skin_bgr))[..., :3], axis=-1) < _SURE_SKIN)
+    across = np.asarray(np.abs(c)[None] / np.maximum(width, 1), np.float32)
+    bare = _bare_arm(colour, skin, skin_bgr, across, below, radius)
     sleeve = fill_smooth(colour, cloth) if int(cloth.sum()) > 30 else colour
-    kept = cloth | skin | (trusted & near_hem)
+    kept = cloth | (trusted & near_hem & ~below)
     return kept, np.where(below[..., None], bare, sleeve).astype(np.float32)
+
+
+def _bare_arm(
+    colour: FloatArray, skin: Mask, skin_bgr: FloatArray, across: FloatArray, below: Mask, radius: float
+) -> FloatArray:
+    """A round arm in the hands' skin: forearms are drawn in it, and both must go together.
+
+    What the picture shows gives the fine detail, a part of its light and shade, and how dark it is.
+    """
+    made_up = skin_bgr[None, None] * (1.0 - 0.22 * np.clip(across, 0, 1.2) ** 2)[..., None]
+    if int(skin.sum()) <= 0.08 * int(below.sum()):
+        return np.asarray(made_up, np.float32)
+    level = float(np.median(colour[skin].sum(1))) / max(float(skin_bgr.sum()), 1.0)
+    made_up = made_up * np.clip(level, 0.88, 1.08)
+    low = cv2.GaussianBlur(fill_smooth(colour, skin), (0, 0), max(0.2 * radius, 1.0))
+    detail = np.where(grow(skin, -2)[..., None], np.clip(colour - low, -16, 16), 0)
+    gain = np.clip(low.sum(-1) / np.maximum(made_up.sum(-1), 1), 0.85, 1.12)[..., None] ** 0.5
+    return np.asarray(made_up * gain + detail, np.float32)
+
+
+def _even(texture: FloatArray, level: float, share: FloatArray, sigma_px: float) -> FloatArray:
+    """Cloth without the deep shade and the glare that other things in the picture threw on it.
+
+    Args:
+        texture: ``(h, w, 3)``.
+        level: brightness (mean of the colours) of the cloth in ordinary light.
+        share: ``(h, 1)`` of every row: where to do so.
+        sigma_px: size of what counts as light and shade rather than as pattern.
+    """
+    low = cv2.GaussianBlur(texture.mean(-1), (0, 0), max(sigma_px, 1.0))
+    wanted = np.clip(low, 0.78 * level, 1.2 * level)
+    gain = np.clip(wanted / np.maximum(low, 1), 0.55, 2.2)
+    return np.asarray(texture * (1 + (gain - 1) * share)[..., None], np.float32)
 
 
 def _silhouette(
@@ -155,6 +193,9 @@ def _silhouette(
         limit = width
     own = person if seen else np.ones_like(person)
     edge = own * smooth(outward + inner, 0.0, 0.22 * width.max()) * (1 - smooth(outward - limit, -1.5, 1.0))
+    # A hole in an arm is a thing seen through it, or between its sleeve and a hand.
+    solid = 1 - smooth(np.abs(outward) - 0.86 * width, -1.5, 1.0)
+    edge = np.maximum(edge, solid * smooth(t[:, None], 0.2, 0.35))
     # Where the picture hides it, the arm must have an edge all the same.
     plain = 1 - smooth(np.abs(outward) - width, -1.5, 1.0)
     near = smooth(t[:, None], hem + 0.04, 0.92)
@@ -249,10 +290,14 @@ def cloth_sleeve(upper: Strip, end: float, fore_px: float, radius: float, palm_p
     source = upper.image_bgra[..., :3].astype(np.float32)
     count = len(source)
     first, last = (
-        int((0.35 - upper.start) / (upper.end - upper.start) * count),
-        int((0.92 - upper.start) / (upper.end - upper.start) * count),
+        int((0.25 - upper.start) / (upper.end - upper.start) * count),
+        int((0.7 - upper.start) / (upper.end - upper.start) * count),
     )
     cloth = source[max(first, 0) : max(last, first + 4)]
+    middle = cloth[:, int(0.35 * cloth.shape[1]) : int(0.65 * cloth.shape[1]) + 1]
+    cloth = _even(
+        cloth, float(np.median(middle.mean(-1))), np.ones((len(cloth), 1), np.float32), 0.25 * radius
+    )
     # Down the forearm the cloth is continued upside down from the elbow: no visible joint.
     strip = np.concatenate([cloth[::-1], cloth])
     t = start + (np.arange(rows) + 0.5) / rows * (end - start)
