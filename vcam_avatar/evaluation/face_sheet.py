@@ -1,6 +1,6 @@
 """Faces saying the 15 visemes, blinking and looking about, one sheet per face, to judge by eye.
 
-python -m vcam_avatar.evaluation.face_sheet OUT AVATAR_OR_PICTURE... [--side 512] [--mouths]
+python -m vcam_avatar.evaluation.face_sheet OUT AVATAR_OR_PICTURE... [--side 512] [--mouths | --rows]
 """
 
 import argparse
@@ -37,6 +37,8 @@ EXTRAS: dict[str, FloatArray] = {
     "smile": _actions(mouthSmile=0.6, cheekSquint=0.3),
 }
 """What a face does besides speaking."""
+_SHORT = ("PP", "FF", "SS", "TH", "aa", "E", "O", "U")
+"""Visemes of a row."""
 
 
 def viseme_tiles(
@@ -124,24 +126,30 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("faces", nargs="+", help="avatars (name or folder) or pictures")
     parser.add_argument("--side", type=int, default=512, help="side of a face crop in px")
     parser.add_argument("--mouths", action="store_true", help="mouths only, four faces to a sheet")
+    parser.add_argument("--rows", action="store_true", help="one row of eight visemes a face")
     parser.add_argument("--extras", action="store_true", help="also blink, brows, glance, smile")
     options = parser.parse_args(argv)
     options.out.mkdir(parents=True, exist_ok=True)
     generator = face_generator()
     wanted = SPOKEN | EXTRAS if options.extras else SPOKEN
-    mouths: list[ByteArray] = []
+    if options.rows:
+        wanted = {name: SPOKEN[name] for name in _SHORT}
+    joined: list[ByteArray] = []
     for name in options.faces:
         tiles = viseme_tiles(generator, *read_face(name), options.side, wanted)
         short = Path(name).stem
         if options.mouths:
             parts = {f"{short} {key}": mouth_part(tile) for key, tile in tiles.items()}
-            mouths.append(sheet(parts, 8))
+            joined.append(sheet(parts, 8))
+        elif options.rows:
+            joined.append(sheet({f"{short} {key}": tile for key, tile in tiles.items()}, len(tiles)))
         else:
             cv2.imwrite(str(options.out / f"{short}.jpg"), sheet(tiles, 4), [cv2.IMWRITE_JPEG_QUALITY, 90])
         print(name, flush=True)
-    for n in range(0, len(mouths), 4):
-        path = options.out / f"mouths{n // 4}.jpg"
-        cv2.imwrite(str(path), np.vstack(mouths[n : n + 4]), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    name, count = ("rows", 11) if options.rows else ("mouths", 4)
+    for n in range(0, len(joined), count):
+        path = options.out / f"{name}{n // count}.jpg"
+        cv2.imwrite(str(path), np.vstack(joined[n : n + count]), [cv2.IMWRITE_JPEG_QUALITY, 90])
     return 0
 
 

@@ -119,7 +119,8 @@ class MouthInterior:
         pursed = float(np.clip((expression[_PUCKER] - 0.35) / 0.4, 0, 1))
         picture *= ((1 - _SOFT_SHARE) * (least + (1 - least) * shade[box]))[..., None]
         picture += _SOFT_SHARE * cv2.resize(soft_bgr, (side, side), interpolation=cv2.INTER_LINEAR)[box]
-        picture *= 1 - 0.5 * pursed
+        if pursed > 0:
+            picture += 0.7 * pursed * (self.dark - picture)
         result[box] = np.clip(picture + 0.5, 0, 255)
         return result
 
