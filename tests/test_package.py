@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import vcam_avatar
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +26,17 @@ def test_importing_needs_no_torch_and_no_device() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("module", ["stages.compositor", "stages.face_maps", "avatars.layers_inpaint"])
+def test_compiled_code_is_kept_outside_the_package(module: str) -> None:
+    # Inside, it would survive uninstalling and hide an editable installation of the package.
+    kernels = [
+        f for f in vars(importlib.import_module(f"vcam_avatar.{module}")).values() if hasattr(f, "_cache")
+    ]
+    assert kernels
+    for kernel in kernels:
+        assert ROOT / "vcam_avatar" not in Path(kernel._cache.cache_path).parents
 
 
 def test_every_name_in_the_readmes_unit_table_exists() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numba import njit
 
 from vcam_avatar.avatars.layers_fill import Mask, blur, fill_smooth, grow
 from vcam_avatar.media import FloatArray
+from vcam_avatar.stages.kernels import njit
 
 _RADIUS = 2
 """Of the square patches."""

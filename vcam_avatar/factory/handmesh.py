@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numba
 import numpy as np
 
 from vcam_avatar.factory.assets import AssetFolder
 from vcam_avatar.factory.human import HumanModel, human_model
 from vcam_avatar.factory.mesh import FloatArray, IntArray, top_weights, vertex_normals
+from vcam_avatar.stages.kernels import njit
 
 BONES = ("forearm", "palm", *(f"finger{f}-{j}" for f in range(1, 6) for j in range(1, 4)))
 ATLAS_U, ATLAS_V = (0.560, 0.780), (0.800, 1.000)
@@ -25,7 +25,7 @@ NEUTRAL = 128
 """Texel value of the detail texture that leaves the skin colour as it is."""
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _visibility(points: Any, normals: Any, faces: Any, vertices: Any, directions: Any, reach: float) -> Any:
     """Share of ``directions`` above each point's tangent plane that leave without hitting the mesh."""
     out = np.zeros(len(points), np.float32)

@@ -4,9 +4,10 @@ import gzip
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from vcam_avatar.stages.kernels import njit
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
@@ -65,7 +66,7 @@ def load_target(file: Path) -> tuple[IntArray, FloatArray]:
     return table[:, 0].astype(np.int32), table[:, 1:].astype(np.float32)
 
 
-@numba.njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
 def skin(vertices: Any, bone_index: Any, bone_weight: Any, matrices: Any, out: Any) -> None:
     """Linear blend skinning into ``out`` ``(n, 3)``: matrices float32 ``(bones, 3, 4)``."""
     for i in range(vertices.shape[0]):
@@ -91,7 +92,7 @@ def skin(vertices: Any, bone_index: Any, bone_weight: Any, matrices: Any, out: A
         out[i, 2] = z
 
 
-@numba.njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
 def vertex_normals(vertices: Any, faces: Any, out: Any) -> None:
     """Area-weighted unit normals into ``out`` ``(n, 3)``."""
     out[:] = 0
@@ -119,7 +120,7 @@ def vertex_normals(vertices: Any, faces: Any, out: Any) -> None:
         out[i, 2] /= length
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def chain(heads: Any, parent: Any, local: Any, out: Any) -> None:
     """Bone matrices into ``out`` float32 ``(bones, 3, 4)``.
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from vcam_avatar.media import FloatArray
+from vcam_avatar.stages.kernels import njit
 
 _NO_PAINT = np.float32(-9.2)
 """Logit of one part in ten thousand: less is nothing."""
