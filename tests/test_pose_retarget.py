@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from vcam_avatar.stages import pose_layout as L
-from vcam_avatar.stages.pose_retarget import TIP_GAP, Gains, Retargeter, limit_pose, spread_fingers, steady_shoulders
+from vcam_avatar.stages.pose_retarget import (
+    TIP_GAP,
+    Gains,
+    Retargeter,
+    limit_pose,
+    spread_fingers,
+    steady_shoulders,
+)
 
 
 def avatar(seed: int = 0) -> np.ndarray:
