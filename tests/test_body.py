@@ -1,5 +1,6 @@
 """Layers of a picture, and the body drawn from them."""
 
+import cv2
 import numpy as np
 import pytest
 from body_scene import CLOTH, HEIGHT, SKIN, WALL, WIDTH, draw, landmarks, points
@@ -10,6 +11,7 @@ from vcam_avatar.avatars.layers_inpaint import fill_patches
 from vcam_avatar.errors import AvatarDataError
 from vcam_avatar.media import Size, face_crop_matrix
 from vcam_avatar.stages.body import BodyGenerator
+from vcam_avatar.stages.body_arm import FrameStrip, Raised, raised_share
 from vcam_avatar.stages.body_background import cover, extend
 from vcam_avatar.stages.body_paint import Painted
 
@@ -105,6 +107,49 @@ def test_sleeves_and_skin_are_recognised(layers):
         assert middle[3] > 240
 
 
+def test_own_arms_bring_nothing_of_the_room_along(layers):
+    _, mask = draw()
+    shown = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for arm in (layers.left, layers.right):
+        own = arm.own
+        height, width = own.image_bgra.shape[:2]
+        place = np.s_[own.top_px : own.top_px + height, own.left_px : own.left_px + width]
+        np.maximum(shown[place], own.image_bgra[..., 3], out=shown[place])
+        edge = own.image_bgra[(own.image_bgra[..., 3] > 20) & (own.image_bgra[..., 3] < 235)][:, :3].astype(
+            int
+        )
+        # The wall is greener than it is red or blue; skin and cloth are not.
+        green = edge[:, 1] - np.maximum(edge[:, 0], edge[:, 2])
+        assert (green < 15).mean() > 0.95
+    beyond = cv2.dilate((mask > 127).astype(np.uint8), np.ones((7, 7), np.uint8)) == 0
+    assert shown[beyond].max() < 20
+    wrist = points()[7, :2].astype(int)
+    assert shown[wrist[1], wrist[0]] > 200
+
+
+def test_raised_shoulders_do_not_stand_out():
+    texture = np.full((120, 80, 4), 255, np.uint8)
+    strip = FrameStrip(texture, -0.3, 1.2, 40, 80)
+    shoulder, elbow = np.array([60.0, 100.0]), np.array([140.0, 100.0])
+    tops = []
+    for share in (0.0, 1.0):
+        image = np.zeros((200, 220, 3), np.uint8)
+        strip.draw(image, shoulder, elbow, Raised(share, 1.0, 0.5, 0.0))
+        tops.append([int(np.argmax(image[:, x, 0] > 127)) for x in (62, 135)])
+    hanging, raised = tops
+    assert raised[0] - hanging[0] == pytest.approx(20, abs=2)
+    assert abs(raised[1] - hanging[1]) <= 2
+
+
+@pytest.mark.parametrize("outward", [-1.0, 1.0])
+def test_arms_count_as_raised_only_outwards(outward):
+    shares = [
+        raised_share(np.array([outward * x, y]), outward) for x, y in ((-1, 1), (0, 1), (1, 1), (1, -0.2))
+    ]
+    assert shares[:2] == [0, 0]
+    assert 0 < shares[2] < shares[3] == 1
+
+
 def test_layers_survive_saving(layers, tmp_path):
     save_layers(tmp_path / "layers", layers)
     again = load_layers(tmp_path / "layers")
@@ -114,6 +159,10 @@ def test_layers_survive_saving(layers, tmp_path):
     assert again.left.hand == layers.left.hand
     assert np.array_equal(again.right.fore.image_bgra, layers.right.fore.image_bgra)
     assert again.left.upper.length_px == pytest.approx(layers.left.upper.length_px, abs=1e-3)
+    assert np.array_equal(again.left.own.image_bgra, layers.left.own.image_bgra)
+    assert (again.right.own.left_px, again.right.own.top_px) == (
+        layers.right.own.left_px, layers.right.own.top_px,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", ["missing", "json", "image", "size", "unknown"])

@@ -187,3 +187,16 @@ def test_the_front_arm_changes_only_when_clearly_nearer():
 def test_a_missing_mesh_says_what_to_do(tmp_path):
     with pytest.raises(ModelError, match="install the package again"):
         load_hand_mesh(tmp_path / "none.npz")
+
+
+def test_what_points_at_the_viewer_looks_larger():
+    fingers = MESH.joints[8] / np.linalg.norm(MESH.joints[8])
+    side = np.cross(fingers, [0.0, 0.0, 1.0])
+    side /= np.linalg.norm(side)
+    own = np.stack([side, fingers, np.cross(side, fingers)], 1)
+    areas = []
+    for direction in (-1.0, 1.0):
+        wanted = np.stack([[1.0, 0, 0], [0, 0, direction], np.cross([1.0, 0, 0], [0, 0, direction])], 1)
+        matrices = bone_matrices(MESH, (wanted @ own.T).astype(np.float32), np.zeros(20, np.float32))
+        areas.append(int((paint(matrices, fade=(0.95, 0.97))[1].hand > 127).sum()))
+    assert areas[0] > 1.15 * areas[1]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from vcam_avatar.evaluation.body import similarity
+from vcam_avatar.evaluation.body_compare import similarity
 from vcam_avatar.evaluation.body_poses import sheet_poses
 from vcam_avatar.resources import models_dir
 from vcam_avatar.stages.body_refine import CROP_PALMS, DrawnHand, HandRefiner, crop_box

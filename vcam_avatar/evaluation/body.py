@@ -2,7 +2,6 @@
 
 import itertools
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from vcam_avatar import resources
 from vcam_avatar.avatars.format import load_avatar
 from vcam_avatar.avatars.layers_build import build_layers
+from vcam_avatar.evaluation.body_compare import Sums, hand_boxes
 from vcam_avatar.evaluation.body_poses import sheet_poses
 from vcam_avatar.evaluation.report import Result, not_measured
 from vcam_avatar.media import ByteArray, FloatArray, Size
@@ -21,11 +21,9 @@ from vcam_avatar.stages.hands import load_hand_mesh
 from vcam_avatar.stages.pose_layout import (
     LEFT_EAR,
     LEFT_EYE,
-    LEFT_HAND,
     NOSE,
     RIGHT_EAR,
     RIGHT_EYE,
-    RIGHT_HAND,
 )
 
 HELD_OUT_BODIES = "held_out_bodies.npz"
@@ -36,65 +34,6 @@ _B1 = "L1 <= 0.02, PSNR >= 27, SSIM >= .90"
 _B2 = "PSNR >= 24, SSIM >= .85"
 _B4 = ">= 0.95 of the picture's"
 _B5 = "0 in pixels that must not move"
-
-
-def similarity(a: ByteArray, b: ByteArray) -> FloatArray:
-    """SSIM of two BGR pictures, per pixel of their grey values, float32 ``(H, W)``."""
-
-    def grey(image: ByteArray) -> FloatArray:
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.float32)
-
-    def mean(x: FloatArray) -> FloatArray:
-        return np.asarray(cv2.GaussianBlur(x, (11, 11), 1.5), np.float32)
-
-    x, y = grey(a), grey(b)
-    mx, my = mean(x), mean(y)
-    vx, vy, xy = mean(x * x) - mx * mx, mean(y * y) - my * my, mean(x * y) - mx * my
-    out = (2 * mx * my + 6.5) * (2 * xy + 58.5) / ((mx * mx + my * my + 6.5) * (vx + vy + 58.5))
-    return np.asarray(out, np.float32)
-
-
-@dataclass
-class _Sums:
-    """Means over pictures."""
-
-    rows: list[tuple[float, float, float, float, float]]
-
-    def add(self, made: ByteArray, truth: ByteArray, hands: list[tuple[slice, slice]]) -> None:
-        """One picture beside the truth; ``hands``: rows and columns of the hands' crops."""
-        difference = made.astype(np.float32) - truth
-        squared = float((difference**2).mean())
-        ssim = similarity(made, truth)
-        hand_l1 = [float(np.abs(difference[box]).mean()) / 255 for box in hands]
-        hand_ssim = [float(ssim[box].mean()) for box in hands]
-        self.rows.append(
-            (
-                float(np.abs(difference).mean()) / 255,
-                10 * float(np.log10(255**2 / max(squared, 1e-3))),
-                float(ssim.mean()),
-                float(np.mean(hand_l1)) if hands else float("nan"),
-                float(np.mean(hand_ssim)) if hands else float("nan"),
-            )
-        )
-
-    def means(self) -> dict[str, float]:
-        """By name."""
-        names = ("l1", "psnr", "ssim", "hand_l1", "hand_ssim")
-        return {name: round(float(v), 4) for name, v in zip(names, np.nanmean(self.rows, 0), strict=True)}
-
-
-def _hand_boxes(points: FloatArray, shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
-    boxes = []
-    for start in (LEFT_HAND, RIGHT_HAND):
-        hand = points[start : start + 21, :2]
-        if not np.isfinite(hand).all():
-            continue
-        margin = 0.25 * float((hand.max(0) - hand.min(0)).max())
-        low, high = (hand.min(0) - margin).astype(int), (hand.max(0) + margin).astype(int) + 1
-        low, high = np.maximum(low, 0), np.minimum(high, [shape[1], shape[0]])
-        if (high - low).min() > 8:
-            boxes.append((slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))))
-    return boxes
 
 
 def _identity_body(
@@ -129,7 +68,7 @@ def _decode(data: Any) -> Any:
 def measure_synthetic(generators: dict[str, BodyGenerator], limit: int) -> Result:
     """B1: unseen synthetic people from a source pose to a target pose at 256 px."""
     path = resources.asset_path(HELD_OUT_BODIES)
-    sums = {name: _Sums([]) for name in ("copy", *generators)}
+    sums = {name: Sums([]) for name in ("copy", *generators)}
     count = 0
     with np.load(path) as data:
         keypoints, marks = data["keypoints"], data["landmarks"]
@@ -138,7 +77,7 @@ def measure_synthetic(generators: dict[str, BodyGenerator], limit: int) -> Resul
             source, target = _decode(data[f"source_{i}"]), _decode(data[f"target_{i}"])
             first, second = keypoints[i].astype(np.float32).copy()
             first[:, 2] = ((first[:, :2] > -20) & (first[:, :2] < _SIDE + 20)).all(1)
-            truth, boxes = _flat(target), _hand_boxes(second, target.shape)
+            truth, boxes = _flat(target), hand_boxes(second, target.shape)
             wall = np.full((_SIDE, _SIDE, 3), _WALL, np.uint8)
             sums["copy"].add(_flat(source), truth, boxes)
             bgra = np.ascontiguousarray(source[..., [2, 1, 0, 3]])
@@ -207,12 +146,12 @@ def measure_real(generators: dict[str, BodyGenerator], data: Path, limit: int) -
         name: _identity_body(g, picture, known, found.face_px, found.mask, scale, None)
         for name, g in generators.items()
     }
-    sums = {name: _Sums([]) for name in ("copy", *generators)}
+    sums = {name: Sums([]) for name in ("copy", *generators)}
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
     still = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     for t in sorted(set(frames) - {source_at}):
         truth = np.asarray(cv2.resize(frames[t], size, interpolation=cv2.INTER_AREA), np.uint8)
-        boxes = _hand_boxes((points[t] - offset) * scale, truth.shape)
+        boxes = hand_boxes((points[t] - offset) * scale, truth.shape)
         sums["copy"].add(still, truth, boxes)
         for name, generator in generators.items():
             body = bodies[name]
@@ -318,6 +257,7 @@ def measure(data: Path, quick: bool = False) -> dict[str, Result]:
     """All measures of the body; ``quick`` looks at a few pictures only."""
     generator = BodyGenerator()
     generators = {"body": generator}
+    generators["part warps only"] = BodyGenerator(refine=False, parts_only=True)
     if generator.refines:
         generators["without the refiner"] = BodyGenerator(refine=False)
     results = {}
