@@ -14,6 +14,8 @@ _SURE = 0.7
 """Mean share along the bones of an arm whose elbow or shoulder was not found."""
 _FAR = 0.33
 """From a bone, shoulder widths."""
+_WIDE = 0.12
+"""Beside the torso, shoulder widths."""
 _CAP = 0.34
 """The shoulder's cap stays with the torso: above this place along the upper arm."""
 
@@ -74,13 +76,24 @@ def _along(values: FloatArray, start: FloatArray, end: FloatArray, low: float, h
     return np.asarray(values[y[inside], x[inside]], np.float32)
 
 
-def torso_behind(parts: PartMaps) -> Mask:
-    """Head and torso, also where arms hide them; nothing else has holes."""
+def torso_behind(scene: Scene, parts: PartMaps) -> Mask:
+    """Head and torso, also where arms hide them: without holes, and without notches in their sides."""
     seen = np.asarray((parts.core > 0.5) | (parts.share[..., 1] + parts.share[..., 2] > 0.5))
     contours, _ = cv2.findContours(seen.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     out = np.zeros(seen.shape, np.uint8)
     cv2.drawContours(out, contours, -1, 1, cv2.FILLED)
-    return out > 0
+    upright = np.ones((2 * round(0.35 * scene.unit) + 1, 1), np.uint8)
+    return np.asarray(cv2.morphologyEx(out, cv2.MORPH_CLOSE, upright) > 0)
+
+
+def things_held(scene: Scene, arms: list[ArmSeen], parts: PartMaps, behind: Mask) -> Mask:
+    """What the network takes for arms but lies far from their bones and from the torso."""
+    held = np.asarray(parts.arm("left") + parts.arm("right") > 0.5) & scene.person
+    for arm in arms:
+        held &= ~np.asarray(arm.region)
+    # At the sides of wide clothes the network is often wrong.
+    held &= ~grow(behind, _WIDE * scene.unit)
+    return np.asarray(cv2.morphologyEx(held.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5))) > 0)
 
 
 def sleeve_end_seen(scene: Scene, arm: ArmSeen, parts: PartMaps) -> float | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from vcam_avatar.avatars.format import Avatar
 from vcam_avatar.avatars.layers import LAYERS_FILE, ArmLayers, HandStyle, Layers, Strip, load_layers
-from vcam_avatar.avatars.layers_apply import better_mask, sleeve_end_seen, take_arm, torso_behind
+from vcam_avatar.avatars.layers_apply import better_mask, sleeve_end_seen, take_arm, things_held, torso_behind
 from vcam_avatar.avatars.layers_core import make_core, make_room
 from vcam_avatar.avatars.layers_fill import nearest_colour
 from vcam_avatar.avatars.layers_matte import cut_person
@@ -41,7 +41,7 @@ _SIDES = {
 
 def build_layers(
     picture: ByteArray, keypoints: FloatArray, landmarks68: FloatArray, person_mask: ByteArray,
-    network: bool = False,
+    network: bool = True,
 ) -> Layers:  # fmt: skip
     """Take a picture apart.
 
@@ -106,11 +106,13 @@ def build_layers(
         arms[name] = arm
     bare = skin_map(scene, list(arms.values()))
     guessed = [arm for arm in arms.values() if not arm.known]
-    if guessed:
-        trim_forearms(scene, guessed, bare)
-        claim_skin(scene, guessed, bare)
-    behind = torso_behind(parts) if parts is not None and not guessed else None
-    core = make_core(scene, list(arms.values()), bare, behind)
+    trim_forearms(scene, guessed, bare)
+    claim_skin(scene, list(arms.values()), bare)
+    behind = held = None
+    if parts is not None and not guessed:
+        behind = torso_behind(scene, parts)
+        held = things_held(scene, list(arms.values()), parts, behind)
+    core = make_core(scene, list(arms.values()), bare, behind, held)
     background = None if cut_out else make_room(scene, list(arms.values()))
     skin = read_skin(scene, list(arms.values()))
     ends_seen = {n: sleeve_end_seen(scene, a, parts) if parts and a.known else None for n, a in arms.items()}

@@ -22,12 +22,15 @@ from vcam_avatar.avatars.layers_torso import torso_sides
 from vcam_avatar.media import ByteArray, FloatArray
 
 
-def make_core(scene: Scene, arms: list[ArmSeen], skin: Mask, behind: Mask | None = None) -> ByteArray:
+def make_core(
+    scene: Scene, arms: list[ArmSeen], skin: Mask, behind: Mask | None = None, held: Mask | None = None
+) -> ByteArray:
     """Head, hair, neck, torso; what the arms hid is filled from the cloth around.
 
     Args:
         skin: bare skin below the neck, see ``skin_map``.
         behind: head and torso also where arms hide them, when the layer network is believed.
+        held: things in the hands, which go with the arms.
     """
     unit, person = scene.unit, scene.person
     region = np.zeros(person.shape, bool)
@@ -37,12 +40,18 @@ def make_core(scene: Scene, arms: list[ArmSeen], skin: Mask, behind: Mask | None
     chin = float(scene.face[:, 1].max())
     region &= (scene.grid[..., 1] > chin - 0.1 * unit) | (blur(region, 1) < 0)
     # Inside the torso's outline everything stays, filled where an arm covers it: no holes behind arms.
-    inner = torso_sides(scene, arms, skin, torso_outline(scene, 0.06)) if behind is None else behind.copy()
+    if behind is None:
+        inner = torso_sides(scene, arms, skin, torso_outline(scene, 0.06))
+    else:
+        # Between shoulders and hips is torso, whatever hides it.
+        inner = behind | (region & torso_outline(scene, 0.16))
     for arm in arms:
         distance, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
         inner |= (distance < 0.95 * arm.radius) & (along < 0.34)
     inner &= grow(person, 2)
     core = (person & ~region) | (inner & (person | region))
+    if held is not None:
+        core &= ~held
     core = np.asarray(cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0)
     # A drawn head may float above its body; slivers of sleeves are smaller.
     core = large_parts(core, 0.08)

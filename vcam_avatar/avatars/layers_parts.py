@@ -58,6 +58,9 @@ def crop_square(points: FloatArray) -> tuple[float, float, float]:
     low, high = known.min(0) - _MARGIN * unit, known.max(0) + _MARGIN * unit
     # Hair above the eyes; belly below the shoulders, hips or not.
     low[1] = min(low[1], shoulders[:, 1].min() - 1.15 * unit)
+    if points[:2, 2].min() > _TRUSTED:
+        # Large heads of drawings.
+        low[1] = min(low[1], points[0, 1] - 1.25 * max(float(points[1, 1] - points[0, 1]), 0.0))
     high[1] = max(high[1], shoulders[:, 1].max() + 0.9 * unit)
     high[1] = min(high[1], shoulders[:, 1].max() + 2.2 * unit)
     side = max(float((high - low).max()), 2.2 * unit)

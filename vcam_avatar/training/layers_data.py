@@ -74,6 +74,8 @@ class LayerSet:
     """bool ``(n,)``: whether ``core`` is known."""
     points: FloatArray
     """float32 ``(n, 57, 3)``: keypoints in pixels, 1 where visible."""
+    face: FloatArray
+    """float32 ``(n, 68, 2)``: landmarks in pixels."""
 
     def __len__(self) -> int:
         return len(self.rgba)
@@ -104,6 +106,7 @@ def _read(places: list[tuple[ShardFolder, str]], others: int) -> LayerSet:
     out = LayerSet(
         np.zeros((*size, 4), np.uint8), np.zeros(size, np.uint8), np.zeros(size, np.uint8),
         np.zeros(count, bool), np.zeros((count, KEYPOINTS, 3), np.float32),
+        np.zeros((count, 68, 2), np.float32),
     )  # fmt: skip
     row = 0
     for shards, key in places:
@@ -113,6 +116,7 @@ def _read(places: list[tuple[ShardFolder, str]], others: int) -> LayerSet:
             out.rgba[row] = sample.pictures[str(number)]
             out.label[row] = part_labels(sample.arrays["parts"][number], sample.arrays["owner"][number])
             out.points[row] = sample.arrays["keypoints"][number, :KEYPOINTS]
+            out.face[row] = sample.arrays["landmarks"][number]
             if number == 0:
                 out.core[row], out.has_core[row] = sample.pictures["0_core"][..., 3], True
             row += 1
