@@ -16,9 +16,8 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-Measured = TypeVar("Measured")
 PATIENCE = float(os.environ.get("VCAM_E2E_PATIENCE", "1"))
 """Limits of waiting are multiplied by this: more on a busy machine."""
 OBS_PASSWORD = "e2e-secret-7c1f"
@@ -90,32 +89,6 @@ def wait_for(ready: Callable[[], Any], limit_s: float = 10.0, every_s: float = 0
     while not (value := ready()) and time.monotonic() < end:
         time.sleep(every_s)
     return value
-
-
-def sleep_lateness_ms(seconds: float = 1.0) -> float:
-    """How much too long short sleeps take here and now, 95th percentile: what other work does to ours."""
-    late, end = [], time.monotonic() + seconds
-    while (start := time.monotonic()) < end:
-        time.sleep(0.005)
-        late.append((time.monotonic() - start - 0.005) * 1e3)
-    return sorted(late)[round(0.95 * (len(late) - 1))]
-
-
-def timed(
-    measure: Callable[[], Measured], holds: Callable[[Measured], bool], wait_s: float = 60.0
-) -> Measured:
-    """Measure something about time; if it does not hold, wait until the machine is calm, and once more.
-
-    Load passes and a fault does not: the second measurement counts, whatever it says.
-    """
-    result = measure()
-    if holds(result):
-        return result
-    print(f"\nnot held: {result}; short sleeps take {sleep_lateness_ms():.1f} ms too long; once more")
-    end = time.monotonic() + wait_s
-    while sleep_lateness_ms() > 2.0 and time.monotonic() < end:
-        time.sleep(1)
-    return measure()
 
 
 def free_port() -> int:

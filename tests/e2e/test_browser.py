@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 from browser import look
-from lab import timed, wait_for
+from calm import hold, timed
+from lab import wait_for
 
 pytestmark = pytest.mark.device
 
@@ -110,10 +111,14 @@ def test_processor_load_in_silence_and_while_speaking(desktop, record_property):
         time.sleep(1)
         speaking = cores(service, 10)
         player.terminate()
+        fps = lab.ctl("status")["fps"]
         time.sleep(2)
-        return {"silent": round(silent, 3), "speaking": round(speaking, 3)}
+        return {"silent": round(silent, 3), "speaking": round(speaking, 3), "fps": fps}
 
-    load = timed(silent_and_speaking, lambda load: load["speaking"] <= 1.0)
+    def keeps_up(load):
+        return load["speaking"] <= 1.0 and abs(load["fps"] - FPS) <= 0.3
+
+    load = timed(silent_and_speaking, keeps_up)
     status = lab.ctl("status")
     threads = len(os.listdir(f"/proc/{service.pid}/task"))
     service.terminate()
@@ -121,12 +126,11 @@ def test_processor_load_in_silence_and_while_speaking(desktop, record_property):
     print(
         f"\nload in cores: silent {load['silent']:.2f}, speaking {load['speaking']:.2f}; "
         f"{status['memory_mb']:.0f} MB with {len(status['avatar_memory_mb'])} avatars ready, "
-        f"{threads} threads; {status['fps']} fps"
+        f"{threads} threads; {load['fps']} fps"
     )
     record_property("load", load)
-    assert load["speaking"] <= 1.0
     assert threads < 40
-    assert status["fps"] == pytest.approx(FPS, abs=0.3)
+    hold(keeps_up(load), load)
     if load["silent"] > 0.25:
         pytest.xfail(f"{load['silent']} core in silence, devices included; the target is 0.25")
 
@@ -219,6 +223,6 @@ def test_chromium_sees_the_speaking_avatar(desktop, record_property):
     record_property("longest_gap_ms", float(seen.gaps_ms.max()))
     assert seen.label == "Avatar Cam"
     assert seen.size == (640, 360)
-    assert seen.is_steady(), seen
     assert seen.correlation >= 0.5
     assert seen.still < 0.15 * seen.moving
+    hold(seen.is_steady(), seen)

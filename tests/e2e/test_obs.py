@@ -9,8 +9,9 @@ import time
 
 import numpy as np
 import pytest
+from calm import hold, timed
 from daemon.daemon_doubles import Stage, eventually
-from lab import MICROPHONE, OBS_PASSWORD, timed, wait_for
+from lab import MICROPHONE, OBS_PASSWORD, wait_for
 
 from vcam_avatar.control.commands import OBS, Set
 
@@ -130,7 +131,7 @@ def test_a_key_in_obs_switches_the_avatar(desk, stage, how, record_property):
         other.kill()
     print(f"\npress to switched frame, {how}: p50 {p50:.0f} ms, p95 {p95:.0f} ms")
     record_property("p95_ms", p95)
-    assert p95 <= PRESS_TO_SWITCH_MS
+    hold(p95 <= PRESS_TO_SWITCH_MS, f"p95 {p95} ms")
 
 
 class RecordingSink:
@@ -205,7 +206,7 @@ def test_a_key_switches_avatars_made_by_the_real_networks(desk, lab, record_prop
         f"gaps p99 {np.percentile(gaps, 99):.0f} ms, longest {gaps.max():.0f} ms"
     )
     record_property("p95_ms", p95)
-    assert p95 <= PRESS_TO_SWITCH_MS
+    hold(p95 <= PRESS_TO_SWITCH_MS, f"p95 {p95} ms")
 
 
 def test_slots_hold_and_mute(desk, stage):
@@ -296,7 +297,7 @@ def test_killed_frozen_and_restarted_obs_comes_back_and_frames_go_on(desk, stage
     print(f"back {time.monotonic() - start:.1f} s after OBS goes on")
     show_by_key(desk, stage, 1)
     assert len(stage.camera.frames) - frames > 200
-    assert stage.gap_s() < 0.6
+    assert stage.own_gap_s() < 0.3
 
 
 def test_absent_at_the_start_and_a_wrong_password(lab, environment, caplog):
@@ -317,7 +318,7 @@ def test_absent_at_the_start_and_a_wrong_password(lab, environment, caplog):
         print(f"\nback {time.monotonic() - start:.1f} s after the password is right")
         focus(desk, "focused")
         show_by_key(desk, stage, 2)
-        assert stage.gap_s() < 0.6
+        assert stage.own_gap_s() < 0.3
     assert "not-the-password" not in caplog.text
     assert OBS_PASSWORD not in caplog.text
     lab.stop_obs()

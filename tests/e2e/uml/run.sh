@@ -1,18 +1,21 @@
 #!/bin/bash
-# run.sh [-m MEM] [-t TIMEOUT_S] [-w WORKDIR] -- COMMAND...
+# run.sh [-m MEM] [-t TIMEOUT_S] [-w WORKDIR] [-r FOLDER]... -- COMMAND...
 # Boots the kernel made by build.sh with the machine's own file tree as a read-only root, runs COMMAND
 # in it as root with a private /tmp, /run and /dev and loopback networking, and returns its exit status.
-# Only WORKDIR (default: the current folder) can be written. The environment is not inherited.
+# Only WORKDIR (default: the current folder) can be written; what it shall read from under /tmp must be named
+# with -r. The environment is not inherited.
 set -u
 UML_DIR=${UML_DIR:-/var/tmp/vcam-avatar-e2e/uml}
 MEM=3G
 LIMIT_S=300
 WORKDIR=$PWD
+READ=()
 while [ $# -gt 0 ]; do
     case $1 in
     -m) MEM=$2; shift 2 ;;
     -t) LIMIT_S=$2; shift 2 ;;
     -w) WORKDIR=$(readlink -f "$2"); shift 2 ;;
+    -r) READ+=("$(readlink -f "$2")"); shift 2 ;;
     --) shift; break ;;
     *) break ;;
     esac
@@ -37,6 +40,7 @@ mkdir -p /run/mods/lib /run/dbus /run/user/0 /run/udev; chmod 700 /run/user/0
 cp -r "$UML_DIR/modules" /run/mods/lib/modules; export MODPROBE_OPTIONS="-d /run/mods"
 mount -t hostfs -o "$RUN" none /mnt
 mount -t tmpfs -o mode=1777 tmp /tmp
+for folder in ${READ[*]:-}; do mkdir -p "\$folder"; mount -r -t hostfs -o "\$folder" none "\$folder"; done
 mkdir -p "$WORKDIR"; mount -t hostfs -o "$WORKDIR" none "$WORKDIR"
 [ -d /sys/fs/cgroup ] && mount -t cgroup2 cg /sys/fs/cgroup 2>/dev/null
 ip link set lo up 2>/dev/null || /usr/bin/python3 - <<'PY'
