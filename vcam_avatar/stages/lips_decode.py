@@ -41,13 +41,13 @@ class DecoderSettings:
     silence_from: float = 0.50
     silence_full: float = 0.80
     """Posterior of silence at which the lips begin to close and are closed."""
-    attack: float = 0.3
+    attack: float = 0.2
     """How much surer of speech a step may become: a knock is over before the lips open."""
-    closure_from: float = 0.2
-    closure_full: float = 0.5
+    closure_from: float = 0.15
+    closure_full: float = 0.35
     """Posterior of p b m at which the lips begin to close and are closed."""
-    closure_fall: float = 0.33
-    """How much the closure may fade per step: a hold of about 30 ms."""
+    closure_fall: float = 0.25
+    """How much the closure may fade per step: a hold of 30 to 40 ms."""
     dead_zone: float = 0.04
     """Openings below this are closed lips."""
     gate_open_db: float = 9.0
