@@ -18,7 +18,7 @@ from vcam_avatar.pipeline.loop import FrameLoop, Stages
 from vcam_avatar.pipeline.units import cut_units
 
 SAMPLE_RATE_HZ = 16_000
-MOMENTS_S = (1.6, 3.2, 7.2)
+MOMENTS_S = (1.6, 2.8, 7.2)
 """Of the demo voice: three strokes with an open mouth."""
 GALLERY_SHARE, GALLERY_CELL_PX, GALLERY_COLUMNS = 0.62, 300, 7
 """Of a frame's width; width of a cell."""
