@@ -28,12 +28,15 @@ _REACTION_TICKS, _READY = 3, 0.15
 """Least time from the first sound to the first movement, and how likely it is in each tick after that."""
 _ALWAYS, _NEVER = -1e4, 1e4
 _RECENT = 8
-_LIVELY = 1.5
-"""How much lively units are preferred over calm ones that are as likely."""
+_LIVELY, _FORCE = 1.5, 2.0
+"""How much lively units are preferred over calm ones that are as likely; more so on a strong syllable."""
+_REACH = 0.9
+"""Share of a unit's distance from the middle of all that the arms go: chance brings far units more often than
+people do."""
 _HOME, _HOME_REACH = 0.6, 3.0
 """How much units are held back for each unit of distance (in arm space, beyond the nearest unit, up to the
 second number) between their middle and where the hands rest: who holds the hands up gestures around there."""
-_HANDS_DOWN, _HANDS_UP = 1.28, 1.12
+_HANDS_DOWN, _HANDS_UP = 1.27, 1.12
 """Heights of the wrists below the neck, shoulder widths."""
 _STROKE_TICKS, _LONG = 12, 0.05
 """What a stroke takes, and how much units are held back for each tick beyond that."""
@@ -131,6 +134,8 @@ class Planner:
         self._home = table.arms(rest)
         away = np.linalg.norm(table.middle - self._home, axis=1)
         self._away = raised_share(rest) * _HOME * np.minimum(away - away.min(), _HOME_REACH)
+        likely = np.exp(-self._away)
+        self._centre = (likely / likely.sum()).astype(np.float32) @ table.middle
         self._drift = _Drift(len(table.trunk_mean), rng)
         self._lively = 0.0
         self._trunk = np.zeros(len(table.trunk_mean), np.float32)
@@ -166,6 +171,7 @@ class Planner:
         else:
             join = now - table.start[unit]
             middle, end = table.middle[unit] + 0.56 * join, table.end[unit] + 0.12 * join
+            middle, end = (self._centre + np.float32(_REACH) * (x - self._centre) for x in (middle, end))
         head = np.array([unit == RESTING, 1 / length, length / 20], np.float32)
         return np.concatenate([head, middle, end, self._trunk]).astype(np.float32)
 
@@ -219,7 +225,7 @@ class Planner:
         if logits is None:
             return int(self._rng.integers(len(self._table.ticks)))
         score = np.array(logits, np.float64)
-        score[:-1] += (_LIVELY + 2 * stress) * self._table.energy
+        score[:-1] += (_LIVELY + _FORCE * stress) * self._table.energy
         score[:-1] -= self._away
         score[:-1] -= _LONG * np.maximum(0, self._table.ticks - _STROKE_TICKS)
         score[self._recent] -= 3.0

@@ -127,7 +127,7 @@ def load_samples(folder: Path) -> list[Sample]:
         index = json.loads((folder / INDEX_NAME).read_text())
         samples = []
         for entry in index["samples"]:
-            with np.load(folder / entry["file"]) as data:
+            with (folder / entry["file"]).open("rb") as file, np.load(file) as data:
                 arrays = {k: data[k] for k in data.files}
             floats = {k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in arrays.items()}
             samples.append(Sample(entry["source"], bool(entry["real"]), **floats))

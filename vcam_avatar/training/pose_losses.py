@@ -17,10 +17,11 @@ def losses(
     pose, before = batch["pose"], batch["before"]
     plan, next_plan = batch["plan"], batch["next_plan"]
     if options is not None:
-        noise = wander(tuple(pose.shape), rng, options.history_noise)
+        known = torch.as_tensor(rng.random((len(plan), 1, 1)) > options.plan_dropout).to(plan.dtype)
+        # Running live there always is a plan to find back to; without one the true history is told.
+        noise = wander(tuple(pose.shape), rng, options.history_noise) * known
         pose = pose + noise
         before = before + torch.cat([noise[:, :1], noise[:, :-1]], 1)
-        known = torch.as_tensor(rng.random((len(plan), 1, 1)) > options.plan_dropout).to(plan.dtype)
         size = (plan.shape[-1] - 3) if plan.shape[-1] > 3 else 0
         fuzzy = torch.as_tensor(rng.normal(0, 0.08, (len(plan), 1, size)).astype(np.float32))
         plan = torch.cat([plan[..., :3], plan[..., 3:] + fuzzy], -1) * known

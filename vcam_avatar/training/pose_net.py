@@ -47,6 +47,8 @@ class PoseNetConfig:
     heads: int = 4
     detail: float = 0.9
     """Share of what the linear pose space cannot tell that is kept from one tick to the next."""
+    unplanned: float = 1.0
+    """Share of the predicted change that is believed where no plan is known: 1 while learning."""
     leaks: tuple[float, ...] = (50.0, 250.0, 1500.0)
     """Time constants, in ticks, of the leaky means that summarise what lies before the window; one more slot
     is the plain mean since the start."""
@@ -157,7 +159,9 @@ class PoseNet(nn.Module):
         """What to add to the coefficients ``pose`` to follow ``plan``."""
         speed = self.toward(pose, plan)
         given = [hidden, plan, self.unit_meaning(unit), pose, (pose - before) * 4, speed * 4]
-        return 0.25 * self.pose_head(torch.cat(given, -1)) + self.pose_skip(speed)
+        change = 0.25 * self.pose_head(torch.cat(given, -1)) + self.pose_skip(speed)
+        planned = (plan[..., 2:3] > 0).to(plan.dtype)
+        return change * (planned + self.config.unplanned * (1 - planned))
 
     def forward(
         self,

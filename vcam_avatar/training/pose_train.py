@@ -157,8 +157,10 @@ def validate(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """``vcam-avatar train pose``."""
+    from vcam_avatar.stages.pose_layout import FULL_BODY, LAYOUTS, UPPER_BODY
     from vcam_avatar.training.dataset import INDEX_NAME, load_samples
     from vcam_avatar.training.pose_export import TRAINING_DATA, export
+    from vcam_avatar.training.pose_legs import full_body
     from vcam_avatar.training.pose_net import KINDS
     from vcam_avatar.training.pose_units import BANK_NAME, load_bank
 
@@ -173,6 +175,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=0, help="stop after so many, if time allows")
     parser.add_argument("--epochs", type=float, help="instead of --steps: how often everything is seen")
     parser.add_argument("--kind", choices=KINDS, default=KINDS[0], help="encoder and decoder")
+    parser.add_argument(
+        "--layout", choices=list(LAYOUTS), default=UPPER_BODY.name,
+        help="keypoints; the legs of full_body are made, not recorded",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.add_argument("--evaluate-every", type=int, default=defaults.evaluate_every, help="steps")
@@ -183,6 +189,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     samples = load_samples(args.dataset)
+    if args.layout == FULL_BODY.name:
+        if args.watch:
+            parser.error("--watch measures the upper body only: leave one of --watch and --layout out")
+        legs = np.random.default_rng([args.seed, 67])
+        samples = [full_body(s, legs) for s in samples]
     learnt, measured = split(samples)
     units = int(json.loads((args.dataset / INDEX_NAME).read_text())["about"]["units"])
     config = PoseNetConfig(
