@@ -41,7 +41,7 @@ step() {
     done
     case $status in
     0)
-        grep -E "p95|fps|correlation|back [0-9]|again [0-9]|cores|[0-9] MB|s (call|setup) |^(SKIPPED|XFAIL)| (passed|failed|skipped)" "$WORK/$name.log" |
+        grep -E "p95|fps|correlation|back [0-9]|again [0-9]|cores|[0-9] MB|s (call|setup) |^(SKIPPED|XFAIL)|[0-9] (passed|failed|skipped)" "$WORK/$name.log" |
             cut -c1-240 | head -40
         echo "STEP $name ok $((SECONDS - start)) s"
         ;;

@@ -165,7 +165,7 @@ class Seen:
 
 
 def watch(lab, speech, region):
-    """Look at the camera; halfway, play the speech."""
+    """Look at the camera; halfway, play the speech. None: the browser got no picture."""
     player = None
 
     def talk():
@@ -178,8 +178,9 @@ def watch(lab, speech, region):
     flags = ("--enable-features=WebRtcPipeWireCamera",)
     seen = look(lab, "Avatar Cam", SECONDS + 6, flags, headless=False, region=region)
     talker.join()
-    assert "error" not in seen, seen
-    assert seen["frames"] > 30, f"{seen}\n{lab.ctl('status')}\n{lab.log('service')[-1500:]}"
+    if seen.get("frames", 0) <= 30:
+        print(f"\n{seen}\n{lab.ctl('status')}\n{lab.log('service')[-1500:]}")
+        return None
     levels = np.array(seen["levels"])
     moments, mouth = levels[:, 0] / 1000, levels[:, 1]
     samples, rate = soundfile.read(speech, dtype="float32")
@@ -215,9 +216,10 @@ def test_chromium_sees_the_speaking_avatar(desktop, record_property):
     )
     assert answer, lab.log("service")
     allow_cameras(lab)
-    seen = timed(lambda: watch(lab, speech, region), Seen.is_steady)
+    seen = timed(lambda: watch(lab, speech, region), lambda seen: seen is not None and seen.is_steady())
     status = lab.ctl("status")
     service.terminate()
+    hold(seen is not None, "the browser got no picture")
     print(f"\n{seen}; sent {status['fps']} fps, interval p99 {status['interval_p99_ms']} ms")
     record_property("fps", seen.fps)
     record_property("longest_gap_ms", float(seen.gaps_ms.max()))

@@ -27,6 +27,8 @@ def test_no_connection_leaves_this_computer(lab):
         "watched"
     )
     time.sleep(5)
+    lab.ctl("stop")  # ending strace alone would leave it running
+    wait_for(lambda: service.poll() is not None, 10)
     end(service, 10)
     lines = [line for line in trace.read_text(errors="replace").splitlines() if "AF_INET" in line]
     assert any("connect(" in line for line in lines)  # the search for OBS was seen
