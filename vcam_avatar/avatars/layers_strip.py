@@ -13,6 +13,8 @@ _START, _END = -0.30, 1.22
 """Rows of an upper arm's strip: from above the shoulder to below the elbow."""
 _NO_SKIN = 0.5
 """Difference of ``hue_of`` beyond which nothing is skin."""
+_HEMS_AGREE = 0.2
+"""Difference of two readings of a hem, upper arms, below which the network's is the finer one."""
 _SURE_SKIN = 0.22
 """Difference of hue alone below which it is this person's for sure."""
 
@@ -96,9 +98,10 @@ def cut_upper_arm(
         # Beside the arm lies the torso; the shoulder's cap may count as either.
         trusted &= (sample(share) > 0.4) | (t[:, None] < 0.2)
     if sleeve_end is None:
-        sleeve_end = read
-    if sleeve_end is None:
         sleeve_end = _sleeve_end(trusted, colour, skin_bgr, t, c, radius, picture, elbow, wrist)
+        if read is not None:
+            # Where colours and the network do not agree, sleeves are taken for longer than they are.
+            sleeve_end = read if abs(read - sleeve_end) < _HEMS_AGREE else min(read, sleeve_end)
     trusted, filled = _materials(trusted, colour, skin_bgr, t, c, radius, width, sleeve_end)
     keep = blur(trusted, 1.2)[..., None]
     texture = np.where(trusted[..., None], colour * keep + filled * (1 - keep), filled)
