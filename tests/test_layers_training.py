@@ -51,6 +51,24 @@ def test_materials_and_owners_become_parts():
     assert names == ["background", "head", "torso", "left_sleeve", "right_hand"]
 
 
+def test_pixels_of_a_clip_belong_to_the_nearer_arm_or_to_nobody():
+    from vcam_avatar.training.layers_clips import labels_by_bones
+
+    data = people(1)
+    sleeve = MATERIALS.index("sleeve")
+    materials = np.full((SIDE_PX, SIDE_PX), MATERIALS.index("clothes"), np.uint8)
+    materials[140:180, 55:75] = materials[140:180, 180:200] = sleeve
+    points = data.points[0].copy()
+    points[36:57, :2], points[15:36, :2] = points[4, :2] + [0, 20], points[7, :2] + [0, 20]
+    label = labels_by_bones(materials, points)
+    assert (label[140:180, 55:75] == PARTS.index("right_sleeve")).all()
+    assert (label[140:180, 180:200] == PARTS.index("left_sleeve")).all()
+    points[[3, 4, 6, 7], 0] = 128  # both forearms in the middle
+    points[15:, 0] = 128
+    materials[150:190, 120:136] = sleeve
+    assert (labels_by_bones(materials, points)[150:190, 120:136] == UNKNOWN).all()
+
+
 def test_examples_are_reproducible_and_know_what_they_do_not_know():
     data = people()
     first, again = (make_example(data, 0, np.random.default_rng(5)) for _ in range(2))

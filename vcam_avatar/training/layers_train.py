@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from vcam_avatar.avatars.layers_parts import PARTS
 from vcam_avatar.training.checkpoint import load_checkpoint, save_checkpoint
+from vcam_avatar.training.layers_clips import joined, load_clips
 from vcam_avatar.training.layers_data import (
     UNKNOWN,
     Example,
@@ -169,6 +170,7 @@ def main(argv: list[str] | None = None) -> int:
     """Train and measure."""
     parser = argparse.ArgumentParser(prog="vcam-avatar train layers", description=__doc__)
     parser.add_argument("--bodies", type=Path, nargs="+", required=True, help="'factory bodies' sets")
+    parser.add_argument("--clips", type=Path, nargs="*", default=[], help="'factory clips' sets")
     parser.add_argument("--work", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--minutes", type=float, default=25)
     parser.add_argument("--people", type=int, default=6000, help="at most so many people")
@@ -180,6 +182,8 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     args.work.mkdir(parents=True, exist_ok=True)
     people, held = load_people(args.bodies, args.people, args.others)
+    if args.clips:
+        people = joined(people, load_clips(args.clips))
     _log.info("%d pictures of people to learn from, %d held out", len(people), len(held))
     trainer = LayerTrainer(args.learning_rate, args.seed)
     if (args.work / "checkpoint.pt").is_file():
