@@ -42,7 +42,8 @@ _HEAD = (
     "gear",
 )
 _ON_ARM = {"sleeve": 0, "arm_skin": 1, "hand": 2}
-_MIRROR = np.array([0, 1, 2, 6, 7, 8, 3, 4, 5], np.uint8)
+_MIRROR = np.arange(256, dtype=np.uint8)
+_MIRROR[3:9] = (6, 7, 8, 3, 4, 5)
 _SWAPPED = np.r_[0, 1, 5, 6, 7, 2, 3, 4, 8, 10, 9, 12, 11, 14, 13, 36:57, 15:36]
 """Keypoints after the picture was mirrored."""
 _ROOMS = ("room", "office", "neon", "dusk", "glade")
