@@ -68,7 +68,7 @@ def test_full_body_is_trained_exported_and_run(tmp_path):
         {"units": len(bank.units)},
     )
     run, network = tmp_path / "run", tmp_path / "pose.onnx"
-    options = ["--steps", "40", "--follow-minutes", "0.05", "--evaluate-every", "20"]
+    options = ["--steps", "12", "--follow-minutes", "0.03", "--evaluate-every", "6"]
     whole = ["--layout", "full_body", "--export", str(network)]
     assert pose_train.main([str(tmp_path), "--out", str(run), *options, *whole]) == 0
     assert net_from(load_checkpoint(run / pose_train.CHECKPOINT)).config.keypoints == 67

@@ -113,8 +113,8 @@ def figures(motion: FloatArray, voice: NDArray[np.bool_], sound: FloatArray) -> 
         length = len(motion) / m.HZ
         moved = [_near(strokes, np.sort((onsets + by) % length)) for by in np.linspace(1.3, length / 2, 23)]
         out |= {"strokes on stress": _near(strokes, onsets), "by chance": float(np.mean(moved))}
-    out["nearest repetition / mean"] = repetition(motion)
-    return out
+    again = repetition(motion)
+    return out if np.isnan(again) else {**out, "nearest repetition / mean": again}
 
 
 def _near(

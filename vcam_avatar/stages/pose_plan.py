@@ -30,6 +30,8 @@ _ALWAYS, _NEVER = -1e4, 1e4
 _RECENT = 8
 _LIVELY, _FORCE = 1.5, 2.0
 """How much lively units are preferred over calm ones that are as likely; more so on a strong syllable."""
+_TRUST = 0.25
+"""How far chance follows what the network finds likely: 0 would draw any unit."""
 _REACH = 0.9
 """Share of a unit's distance from the middle of all that the arms go: chance brings far units more often than
 people do."""
@@ -224,7 +226,7 @@ class Planner:
     def _draw(self, logits: FloatArray | None, stress: float) -> int:
         if logits is None:
             return int(self._rng.integers(len(self._table.ticks)))
-        score = np.array(logits, np.float64)
+        score = _TRUST * np.array(logits, np.float64)
         score[:-1] += (_LIVELY + _FORCE * stress) * self._table.energy
         score[:-1] -= self._away
         score[:-1] -= _LONG * np.maximum(0, self._table.ticks - _STROKE_TICKS)
