@@ -15,7 +15,7 @@ from vcam_avatar.inference import Network, load_network
 from vcam_avatar.media import HOP_SAMPLES, SAMPLE_RATE_HZ, FloatArray, UnitClock, UnitFeatures
 from vcam_avatar.stages.features import WINDOW_SAMPLES
 from vcam_avatar.stages.pose_idle import IdleMotion
-from vcam_avatar.stages.pose_layout import ARMS, HAND_POINTS, LAYOUTS, MID_HIP, layout_of, rest_pose
+from vcam_avatar.stages.pose_layout import LAYOUTS, MID_HIP, layout_of, rest_pose
 from vcam_avatar.stages.pose_plan import MOTION_HZ, RESTING, Offer, Planner, UnitTable
 from vcam_avatar.stages.pose_retarget import limit_pose, spread_fingers, steady_shoulders
 from vcam_avatar.stages.pose_voice import NoiseFloor, Stress
@@ -23,7 +23,7 @@ from vcam_avatar.stages.pose_voice import NoiseFloor, Stress
 ROWS_PER_TICK = 4
 _TICK_S = 1 / MOTION_HZ
 _EASE_TICKS = 12.0
-"""How slowly the hands settle into the exact rest pose."""
+"""How slowly the body settles into the exact rest pose, where only breath and sway are left."""
 
 
 class NeuralPosePredictor:
@@ -133,11 +133,7 @@ class NeuralPosePredictor:
         target = 1.0 if self._planner.at_rest else 0.0
         self._ease += np.clip(target - self._ease, -3 / _EASE_TICKS, 1 / _EASE_TICKS)
         weight = self._ease * self._ease * (3 - 2 * self._ease)
-        shown = self._pose.copy()
-        for shoulder, elbow, wrist, hand in ARMS:
-            arm = [elbow, wrist, *range(hand, hand + HAND_POINTS)]
-            rest = self._rest[arm] - self._rest[shoulder] + shown[shoulder]
-            shown[arm] += np.float32(weight) * (rest - shown[arm])
+        shown = self._pose + np.float32(weight) * (self._rest - self._pose)
         if len(self._track) == 1:
             self._track[0] = (ended_s, self._track[0][1])
         self._track.append((ended_s + _TICK_S, shown))
