@@ -354,22 +354,6 @@ def test_the_clock_of_the_device_is_measured(ppm):
     assert meter.ppm == pytest.approx(ppm, abs=12)
 
 
-def test_quiet_blocks_come_in_pairs_and_a_loud_one_at_once(install):
-    library = install(Device("a"))
-    source = MicrophoneSource()
-    library.streams[0].ended.set()
-    given = iter(source.blocks())
-    while not source._queue.empty():
-        source._queue.get()
-    quiet, loud = np.full((480, 1), 0.004, np.float32), np.full((480, 1), 0.1, np.float32)
-    for block in (quiet, quiet, quiet, loud, loud, quiet):
-        source._on_block(block, 480, None, Status)
-    waiting = [len(block) for block in source._queue.queue]
-    assert waiting == [960, 960, 480]  # the last quiet one waits for the next
-    assert len(next(given)) == pytest.approx(320, abs=80)
-    source.close()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="pactl")
 @pytest.mark.parametrize(
     ("script", "says"),

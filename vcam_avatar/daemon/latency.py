@@ -7,8 +7,7 @@ from vcam_avatar.pipeline.timings import Spread
 
 CAMERA_STAGES = ("wait for camera", "send")
 PIPELINE_STAGE = "latency"
-_BLOCK_MS = 20.0
-"""The longest block of a microphone: a pair, in a quiet room."""
+_BLOCK_MS = 10.0
 
 
 @dataclass(frozen=True, slots=True)

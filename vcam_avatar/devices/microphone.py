@@ -26,8 +26,6 @@ SILENT_DEVICE_S = 1.0
 _QUEUE_BLOCKS = 100
 """One second; a reader that is further behind loses the newest blocks."""
 _CLIPPED = 0.999
-_QUIET = 0.01
-"""Peak of a block (-40 dBFS) below which it waits for the next one."""
 _RATES_HZ = (48_000, 44_100, 32_000, 16_000)
 """Tried after the device's own rate."""
 _TRIM_EVERY_BLOCKS = 1000
@@ -70,7 +68,6 @@ class MicrophoneSource:
         self.rate_hz = 0
         self.channels = 0
         self._drift: DriftMeter | None = None
-        self._held: FloatArray | None = None
         try:
             self._stream = PORTAUDIO.open(self._start)
         except DeviceError:
@@ -94,7 +91,7 @@ class MicrophoneSource:
         return None if self._drift is None else self._drift.ppm
 
     def blocks(self) -> Iterator[FloatArray]:
-        """Yield float32 ``(n,)`` mono 16 kHz blocks of about 10 ms, in a quiet room 20 ms, until closed.
+        """Yield float32 ``(n,)`` mono 16 kHz blocks of about 10 ms until closed.
 
         Raises:
             DeviceError: the device stopped, or gave nothing for a second.
@@ -170,12 +167,6 @@ class MicrophoneSource:
             block = np.array(data, np.float32)
         if self._drift is not None:
             self._drift.push(frames, time.monotonic())
-        if self._held is not None:
-            block, self._held = np.concatenate([self._held, block]), None
-        elif np.abs(block).max(initial=0.0) < _QUIET:
-            # In a quiet room half the wake-ups do; the first loud block goes out at once.
-            self._held = block
-            return
         try:
             self._queue.put_nowait(block)
         except queue.Full:
