@@ -6,7 +6,7 @@ import pytest
 
 from vcam_avatar import resources
 from vcam_avatar.avatars.format import load_avatar
-from vcam_avatar.avatars.layers_apply import better_mask, sleeve_end_seen, take_arm, torso_behind
+from vcam_avatar.avatars.layers_apply import better_mask, shows_lap, sleeve_end_seen, take_arm, torso_behind
 from vcam_avatar.avatars.layers_fill import distance_to_bone
 from vcam_avatar.avatars.layers_parts import (
     ARM_PARTS,
@@ -133,6 +133,16 @@ def test_a_guessed_arm_needs_more_than_a_seen_one():
     faint = PartMaps(share, faint.core, faint.known)
     assert take_arm(scene(), left_arm(), faint)
     assert not take_arm(scene(), left_arm(upper_seen=False), faint)
+
+
+def test_thighs_taken_for_arms_give_a_sitting_person_away():
+    assert not shows_lap(scene(), [left_arm()], maps())
+    seen = maps()
+    sleeve = ARM_PARTS["left"][0]
+    seen.share[265:, 90:120, sleeve] = 1
+    assert not shows_lap(scene(), [left_arm()], seen)  # on one side only: a wide sleeve, a thing held
+    seen.share[265:, 260:290, sleeve] = 1
+    assert shows_lap(scene(), [left_arm()], seen)
 
 
 @pytest.mark.parametrize("hem", [0.6, 1.4])

@@ -16,6 +16,9 @@ _FAR = 0.33
 """From a bone, shoulder widths."""
 _WIDE = 0.12
 """Beside the torso, shoulder widths."""
+_LAP_BELOW, _LAP_SHARE = 0.8, 0.03
+"""Share of the picture's height below which laps lie, and what share of all arms must lie there on either
+side of the body, far from their bones, to be one."""
 _CAP = 0.34
 """The shoulder's cap stays with the torso: above this place along the upper arm."""
 
@@ -30,6 +33,23 @@ def better_mask(mask: ByteArray, parts: PartMaps) -> ByteArray:
     rough = mask.astype(np.float32) / 255
     person = np.where(parts.known > 0, 1 - parts.share[..., 0], rough)
     return np.asarray(np.rint((rough + person) * 127.5), np.uint8)
+
+
+def shows_lap(scene: Scene, arms: list[ArmSeen], parts: PartMaps) -> bool:
+    """Whether the network takes the thighs of somebody who sits for arms: it has seen people stand only."""
+    found = np.asarray(parts.arm("left") + parts.arm("right") > 0.5) & scene.person
+    far = found & (scene.grid[..., 1] > _LAP_BELOW * scene.person.shape[0])
+    for arm in arms:
+        end = arm.wrist
+        if not arm.hand_seen:
+            # A hand that was not found goes on from its forearm.
+            bone = arm.wrist - arm.elbow
+            end = arm.wrist + bone * (2.2 * arm.palm_px / max(float(np.hypot(*bone)), 1.0))
+        to_fore, _, _ = distance_to_bone(scene.grid, arm.elbow, end)
+        far &= (to_fore > 0.5 * _FAR * scene.unit) & ~grow(hand_region(scene, arm), 0.1 * scene.unit)
+    right = scene.grid[..., 0] > scene.points[1, 0]
+    least = min(int((far & right).sum()), int((far & ~right).sum()))
+    return least > _LAP_SHARE * max(int(found.sum()), 1)
 
 
 def take_arm(scene: Scene, arm: ArmSeen, parts: PartMaps) -> bool:

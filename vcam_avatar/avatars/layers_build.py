@@ -7,7 +7,14 @@ import numpy as np
 
 from vcam_avatar.avatars.format import Avatar
 from vcam_avatar.avatars.layers import LAYERS_FILE, ArmLayers, HandStyle, Layers, Strip, load_layers
-from vcam_avatar.avatars.layers_apply import better_mask, sleeve_end_seen, take_arm, things_held, torso_behind
+from vcam_avatar.avatars.layers_apply import (
+    better_mask,
+    shows_lap,
+    sleeve_end_seen,
+    take_arm,
+    things_held,
+    torso_behind,
+)
 from vcam_avatar.avatars.layers_core import make_core, make_room
 from vcam_avatar.avatars.layers_fill import nearest_colour
 from vcam_avatar.avatars.layers_matte import cut_person
@@ -102,8 +109,11 @@ def build_layers(
             hand is not None, bool(min(seen[s, 2], seen[e, 2]) > 0.3), upper, fore, palm,
         )  # fmt: skip
         find_arm(scene, arm)
-        arm.known = parts is not None and take_arm(scene, arm, parts)
         arms[name] = arm
+    if parts is not None and shows_lap(scene, list(arms.values()), parts):
+        parts = None
+    for arm in arms.values():
+        arm.known = parts is not None and take_arm(scene, arm, parts)
     bare = skin_map(scene, list(arms.values()))
     guessed = [arm for arm in arms.values() if not arm.known]
     trim_forearms(scene, guessed, bare)
