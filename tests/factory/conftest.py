@@ -38,8 +38,8 @@ def renderer(_data: None) -> Iterator[Renderer]:
 
 
 @pytest.fixture(scope="session")
-def bare() -> AssetFolder:
-    """No optional assets."""
+def bare(_data: None) -> AssetFolder:
+    """The MakeHuman data without optional assets."""
     return AssetFolder(None)
 
 
