@@ -157,3 +157,19 @@ def test_the_full_body_has_67_points(shot: BodyShot) -> None:
     assert p.shape == (67, 3)
     assert np.array_equal(p[:57], keypoints_px(posed, shot.camera.matrix, 256, 256))
     assert (p[57:, 1] > p[8, 1]).all(), "legs lie below the hip"
+
+
+def test_the_hair_shell_has_no_slits(renderer: Renderer, bare: AssetFolder) -> None:
+    renderer.resize(256, 256, 2)
+    slits = []
+    for seed in range(8):
+        shot = BodyShot(np.random.default_rng(seed), "flat", bare, 256)
+        load_person(renderer, shot.person)
+        posed = shot.pose(sample_pose(np.random.default_rng(seed), shot.person), STILL)
+        seen = shot.draw(renderer, posed, STILL).rgba[..., 3] > 127
+        eyes = int(landmarks_px(posed, shot.camera.matrix, 256, 256)[36:48, 1].mean())
+        head = np.pad(seen[:eyes].astype(np.uint8), 8)
+        closed = cv2.morphologyEx(head, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+        slits.append(int((closed > head).sum()))
+    # Notches of the outline remain; strips of hair that did not meet left 30 to 110 pixels.
+    assert np.median(slits) < 20, slits

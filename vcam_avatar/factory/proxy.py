@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from vcam_avatar.factory.human import HumanModel, human_model
 from vcam_avatar.factory.mesh import (
@@ -151,25 +153,47 @@ def asset_proxy(file: Path, subdivisions: int = 0) -> Proxy:
 
 
 @lru_cache(maxsize=2)
-def helper_shell(group: str, rounds: int) -> Proxy:
-    """A helper mesh of the base mesh, refined: the hair shell or the garment. Its ``fit`` is linear."""
+def helper_shell(group: str, rounds: int, widen: float = 0.0) -> Proxy:
+    """A helper mesh of the base mesh, refined: the hair shell or the garment. Its ``fit`` is linear.
+
+    The hair is made of strips of two columns; ``widen`` pushes their sides apart, in widths of a strip, so
+    that they overlap as hair does.
+    """
     model = human_model()
     faces = model.faces[group][0]
     used, inverse = np.unique(faces, return_inverse=True)
-    operator, fine = loop_subdivision(inverse.reshape(-1, 3).astype(np.int32), len(used), rounds)
+    faces = inverse.reshape(-1, 3).astype(np.int32)
+    operator, fine = loop_subdivision(faces, len(used), rounds)
     index, weight = top_weights(np.asarray(operator @ model.weights[used]), 6)
+    across = _across(faces, len(used)) if widen else np.arange(len(used))
 
     def fit(vertices: FloatArray) -> FloatArray:
-        placed: FloatArray = operator @ vertices[used]
+        old = vertices[used]
+        placed: FloatArray = operator @ (old + np.float32(widen) * (old - old[across]))
         return placed
 
     zero = np.zeros((1, 2), np.float32)
     return Proxy(fine, fit(model.vertices), fit, index, weight, zero, np.zeros_like(fine))
 
 
+def _across(faces: IntArray, count: int) -> IntArray:
+    """Of every vertex of strips of two columns, the one beside it in the other column, ``(count,)``.
+
+    Pairs follow each other in a strip, but for its first four vertices, which are numbered the other way.
+    """
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
+    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    strips = connected_components(graph, directed=False)[1]
+    beside = np.arange(count) ^ 1
+    for strip in range(strips.max() + 1):
+        first = int(np.flatnonzero(strips == strip)[0])
+        beside[first : first + 4] = first + np.array([2, 3, 0, 1])
+    return beside
+
+
 def hair_shell() -> Proxy:
     """Cut to any length by the shader."""
-    return helper_shell("helper-hair", 2)
+    return helper_shell("helper-hair", 2, widen=0.4)
 
 
 def smooth_garment() -> Proxy:
