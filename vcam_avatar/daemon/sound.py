@@ -17,6 +17,9 @@ from vcam_avatar.ports import AudioSource
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
+_EARLY_S = 0.007
+"""How long before a unit's sound can be complete its blocks are waited for one by one."""
+_SHORTEST_REST_S = 0.020
 _CLIPPED = 0.999
 _LEVEL_MEMORY_S = 0.5
 PART = "microphone"
@@ -25,6 +28,8 @@ PART = "microphone"
 class Units(Protocol):
     """Where samples go."""
 
+    @property
+    def missing_samples(self) -> int: ...
     def push(self, samples: FloatArray) -> None: ...
     def end(self) -> None: ...
 
@@ -48,6 +53,8 @@ class NoiseGate:
 
     HOLD_S = 0.3
     FADE_S = 0.02
+    PIECE_SAMPLES = 160
+    """Loudness is judged in pieces of this length, however much comes at once."""
 
     def __init__(self, threshold_db: float = -120.0) -> None:
         self.threshold_db = threshold_db
@@ -60,7 +67,10 @@ class NoiseGate:
         if self.threshold_db <= -120.0:
             self._gain = 1.0
             return samples
-        if _db(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))) >= self.threshold_db:
+        starts = np.arange(0, len(samples), self.PIECE_SAMPLES)
+        energies = np.add.reduceat(np.square(samples, dtype=np.float64), starts)
+        powers = energies / np.diff(starts, append=len(samples))
+        if _db(float(np.sqrt(powers.max()))) >= self.threshold_db:
             self._open_for = round(self.HOLD_S * SAMPLE_RATE_HZ)
         target = 1.0 if self._open_for > 0 else 0.0
         self._open_for -= len(samples)
@@ -160,6 +170,10 @@ class SoundKeeper:
                 self._health.well(PART)
             self._measure(block)
             self._units.push(self.gate.push(block))
+            # Nobody can use sound before a unit of it is there: until shortly before, let it pile up.
+            rest_s = self._units.missing_samples / SAMPLE_RATE_HZ - _EARLY_S
+            if rest_s >= _SHORTEST_REST_S:
+                self._stopped.wait(rest_s)
 
     def _close(self) -> None:
         source, self._source = self._source, None

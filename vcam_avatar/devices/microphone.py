@@ -25,10 +25,11 @@ SILENT_DEVICE_S = 1.0
 """No block for this long: the device is gone, whatever PortAudio says."""
 _QUEUE_BLOCKS = 100
 """One second; a reader that is further behind loses the newest blocks."""
+_AT_ONCE_BLOCKS = 10
 _CLIPPED = 0.999
 _RATES_HZ = (48_000, 44_100, 32_000, 16_000)
 """Tried after the device's own rate."""
-_TRIM_EVERY_BLOCKS = 1000
+_TRIM_EVERY_S = 10.0
 
 
 def input_devices() -> list[InputDevice]:
@@ -91,7 +92,8 @@ class MicrophoneSource:
         return None if self._drift is None else self._drift.ppm
 
     def blocks(self) -> Iterator[FloatArray]:
-        """Yield float32 ``(n,)`` mono 16 kHz blocks of about 10 ms until closed.
+        """Yield float32 ``(n,)`` mono 16 kHz blocks until closed: of about 10 ms each, or of all that has
+        come since the last was taken.
 
         Raises:
             DeviceError: the device stopped, or gave nothing for a second.
@@ -107,16 +109,33 @@ class MicrophoneSource:
                 ) from None
             if block is None:
                 break
+            block = self._with_all_that_waits(block)
             self.clipped_samples += int(np.count_nonzero(np.abs(block) >= _CLIPPED))
-            count += 1
-            if count % _TRIM_EVERY_BLOCKS == 0 and (ppm := self.drift_ppm) is not None:
-                self._resampler.trim(ppm)
+            count += len(block)
+            if count >= _TRIM_EVERY_S * self.rate_hz:
+                count = 0
+                if (ppm := self.drift_ppm) is not None:
+                    self._resampler.trim(ppm)
             samples = self._resampler.push(self._mixer.push(block))
             if len(samples):
                 yield samples
         if not self._closed.is_set():
             PORTAUDIO.something_changed()
             raise DeviceError(f"microphone {self.name} has stopped: is it unplugged?")
+
+    def _with_all_that_waits(self, block: FloatArray) -> FloatArray:
+        """``block`` and what is in the queue: one piece of work instead of several."""
+        blocks = [block]
+        while len(blocks) < _AT_ONCE_BLOCKS:
+            try:
+                more = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if more is None:
+                self._wake()  # the end is told again, after these
+                break
+            blocks.append(more)
+        return block if len(blocks) == 1 else np.concatenate(blocks)
 
     def close(self) -> None:
         """Free the device; may be called twice and from another thread. Never waits for the device."""

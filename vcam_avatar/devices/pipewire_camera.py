@@ -50,6 +50,7 @@ class PipeWireCamera:
         self._label = (device or "Avatar Cam").replace('"', "'")
         self._shape = (height, width, 3)
         self._yuv = np.empty((height * 3 // 2, width), np.uint8)
+        self._converted: Any = None
         self._child = subprocess.Popen(
             _pipeline(width, height, fps, self._label),
             bufsize=0,
@@ -79,7 +80,11 @@ class PipeWireCamera:
         Raises:
             RuntimeError: the child has ended.
         """
-        cv2.cvtColor(frame.reshape(self._shape), cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
+        whole = frame if frame.base is None else frame.base
+        # A frame that nobody can have changed since: in silence most frames are the same array again.
+        if whole is not self._converted or not isinstance(whole, np.ndarray) or whole.flags.writeable:
+            cv2.cvtColor(frame.reshape(self._shape), cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
+            self._converted = whole
         try:
             self._write(self._yuv.data.cast("B"))
         except (BrokenPipeError, ValueError) as exc:
@@ -90,12 +95,14 @@ class PipeWireCamera:
         assert self._child.stdin is not None
         pipe = self._child.stdin.fileno()
         deadline = time.monotonic() + _STUCK_S
-        while data:
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                data = data[os.write(pipe, data) :]
+            if not data:
+                return
             _, ready, _ = select.select([], [pipe], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 raise RuntimeError("PipeWire's side takes no frames")
-            with contextlib.suppress(BlockingIOError):
-                data = data[os.write(pipe, data) :]
 
     def close(self) -> None:
         """End the child."""

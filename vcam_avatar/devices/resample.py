@@ -1,11 +1,14 @@
 """Any rate and channels -> 16 kHz mono, block by block, the same for every way to cut the blocks."""
 
 import functools
+import itertools
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 
 from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
 
@@ -13,6 +16,8 @@ _PHASES = 64
 _TRANSITION_HZ = 1000.0
 """Width of the low-delay filter's edge: 7.5 kHz passes, 8.5 kHz is gone."""
 _KAISER_BETA = 7.0
+_GATHERED = 160
+IndexArray = NDArray[np.int64]
 
 
 class MonoResampler:
@@ -44,6 +49,8 @@ class LowDelayResampler:
         self._offsets = np.arange(self._taps)
         self._input = np.zeros(self._taps, np.float32)
         self._step = Fraction(rate_hz, SAMPLE_RATE_HZ)
+        self._stride = int(self._step) if self._step.denominator == 1 else 0
+        """Whole input samples per output; 0 when it is no whole number."""
         self._position = Fraction(0)
 
     @property
@@ -72,15 +79,42 @@ class LowDelayResampler:
         phase = (ticks % unit) / unit * _PHASES
         low = phase.astype(np.int64)
         part = (phase - low).astype(np.float32)
-        windows = samples[first[:, None] + self._offsets]
-        # Between two entries of the table; rows are gathered once each, never blended as a whole.
-        out = np.einsum("kt,kt->k", windows, self._table[low]) * (1 - part)
-        out += np.einsum("kt,kt->k", windows, self._table[low + 1]) * part
+        out = np.empty(count, np.float32)
+        for a, b in self._pieces(first, low):
+            if self._stride:
+                # The same row of the table for all, the windows a view.
+                windows = _windows(samples, int(first[a]), self._stride, b - a, self._taps)
+                rows = self._table[low[a]], self._table[low[a] + 1]
+                near, far = (np.einsum("kt,t->k", windows, row) for row in rows)
+            else:
+                windows = samples[first[a:b, None] + self._offsets]
+                near = np.einsum("kt,kt->k", windows, self._table[low[a:b]])
+                far = np.einsum("kt,kt->k", windows, self._table[low[a:b] + 1])
+            out[a:b] = near * (1 - part[a:b]) + far * part[a:b]
         after = start + count * step
         used = min(math.floor(after), len(samples))
         self._position = after - used
         self._input = samples[used:]
-        return np.asarray(out, np.float32)
+        return out
+
+    def _pieces(self, first: IndexArray, low: IndexArray) -> Iterator[tuple[int, int]]:
+        """Where the outputs are cut: for a whole step where the table's row changes, which it seldom does,
+        or a sample is left out; else so that what is gathered stays small."""
+        count = len(first)
+        if self._stride:
+            changes = (np.diff(first) != self._stride) | (np.diff(low) != 0)
+            cuts = [0, *(np.flatnonzero(changes) + 1).tolist(), count]
+        else:
+            cuts = [*range(0, count, _GATHERED), count]
+        return ((a, b) for a, b in itertools.pairwise(cuts) if a < b)
+
+
+def _windows(samples: FloatArray, first: int, stride: int, count: int, taps: int) -> FloatArray:
+    """float32 ``(count, taps)``, a view: from ``first`` on, every ``stride`` samples."""
+    (step,) = samples.strides
+    return np.lib.stride_tricks.as_strided(
+        samples[first:], (count, taps), (stride * step, step), writeable=False
+    )
 
 
 @functools.lru_cache(maxsize=8)

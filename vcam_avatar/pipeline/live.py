@@ -42,6 +42,7 @@ class LiveUnits:
         self._clock = clock
         self._condition = threading.Condition()
         self._buffer = np.zeros(0, np.float32)
+        self._needed = self._units.start_sample(1)
         self._ended = False
         self.late_units = 0
         self.skipped_units = 0
@@ -54,12 +55,21 @@ class LiveUnits:
         with self._condition:
             return len(self._buffer)
 
+    @property
+    def missing_samples(self) -> int:
+        """How much sound the next unit still lacks; when that is complete but not yet taken, the one after
+        it. 0 when both are complete."""
+        with self._condition:
+            lacking = self._needed - len(self._buffer)
+        return lacking if lacking > 0 else max(0, lacking + self._needed)
+
     def push(self, samples: FloatArray) -> None:
         """Add float32 ``(n,)``; called by the sound thread, never blocks."""
         with self._condition:
             self._buffer = np.concatenate([self._buffer, samples])
             self._drop(len(self._buffer) - SAMPLE_RATE_HZ)
-            self._condition.notify_all()
+            if len(self._buffer) >= self._needed:  # less is nothing to wake up for
+                self._condition.notify_all()
 
     def end(self) -> None:
         """No more units: those complete by now are the last."""
@@ -76,6 +86,7 @@ class LiveUnits:
             needed = self._units.start_sample(unit + 1) - self._units.start_sample(unit)
             due = t0 + self._units.time_s(unit + 1)
             with self._condition:
+                self._needed = needed
                 while len(self._buffer) < needed and not self._ended:
                     remaining = due + LATE_AFTER_S - self._clock.now()
                     if remaining <= 0:
@@ -99,6 +110,7 @@ class LiveUnits:
                 on_time = len(self._buffer) >= needed
                 taken = self._buffer[:needed]
                 self._buffer = self._buffer[len(taken) :]
+                self._needed = self._units.start_sample(unit + 2) - self._units.start_sample(unit + 1)
             skip = error > LATE_AFTER_S + period_s
             if on_time and not skip:
                 t0 += _FOLLOW * error

@@ -169,7 +169,7 @@ class FrameLoop:
     def frames(self, units: Iterable[UnitSound]) -> Iterator[Frame]:
         """Run from a fresh start; give one frame per unit that is not skipped.
 
-        Frames are read-only by agreement: a held frame is the same array again.
+        Frames cannot be written to: a frame that is held, or shows nothing new, is the same array again.
 
         Raises:
             AvatarError: a stage failed, unless ``hold_faults``.
@@ -236,6 +236,7 @@ class FrameLoop:
             self._warn("a stage failed; the last frame stays")
             self.held += 1
             return self._image
+        image.setflags(write=False)
         self._image = image
         return image
 
