@@ -13,7 +13,7 @@ from vcam_avatar.media import FACE_ACTIONS, FloatArray
 from vcam_avatar.resources import asset_path, models_dir
 from vcam_avatar.stages.features import FeatureStage, mfcc
 from vcam_avatar.stages.lips import LipNetwork, Lips
-from vcam_avatar.stages.lips_decode import MouthDecoder, NoiseGate
+from vcam_avatar.stages.lips_decode import DecoderSettings, MouthDecoder, NoiseGate
 from vcam_avatar.stages.listener import Listener, ListenerSettings
 from vcam_avatar.stages.visemes import VISEME_ACTIONS, VISEME_OPENING, VISEMES, action_indices
 
@@ -244,3 +244,34 @@ def test_table_of_visemes_is_readable() -> None:
     assert len(VISEME_OPENING) == len(VISEMES)
     with pytest.raises(ValueError, match="not in tuple"):
         action_indices("mouthFly")
+
+
+def test_decoder_shuts_for_what_is_no_voice() -> None:
+    decoder = MouthDecoder()
+    visemes = np.zeros(15, np.float32)
+    visemes[VISEMES.index("aa")] = 1
+    curves = np.array([1, 0, 0, 0, 0, 0], np.float32)
+    for _ in range(30):
+        decoder.step(visemes, curves, -20.0, False, voice=0.0)
+    assert decoder.shown == 0
+    for _ in range(30):
+        decoder.step(visemes, curves, -20.0, False, voice=1.0)
+    assert decoder.shown > 0.8
+
+
+def test_music_leaves_the_lips_shut(network: LipNetwork) -> None:
+    from vcam_avatar.training.speech_sounds import music
+
+    opened = [
+        _openings(Lips(network), 0.1 * music(96_000, np.random.default_rng([99, k])), Fraction(25)) > 0.1
+        for k in range(6)
+    ]
+    assert np.concatenate(opened).mean() < 0.05
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.1])
+def test_voices_are_let_through_at_once(network: LipNetwork, speech: FloatArray, gain: float) -> None:
+    rows = mfcc(np.concatenate([room(8_000, -60, np.random.default_rng(3)), gain * speech]))
+    network.reset()
+    silence = network.push(rows)[:, network.look_ahead_ms.index(20), 0]
+    assert (network.voice[silence < 0.3] > DecoderSettings().voice_full).mean() > 0.98

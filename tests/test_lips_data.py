@@ -133,3 +133,12 @@ def test_peaks_lags_and_labels() -> None:
     assert best_lag(np.roll(walk, 3), walk, 25.0) == pytest.approx(120, abs=10)
     assert correlation(walk, np.zeros(300)) == 0.0
     assert labels_at(np.array([3, 4], np.int8), np.array([-1.0, 0.0, 1.9, 2.0])).tolist() == [-1, 3, 4, -1]
+
+
+def test_delay_of_openings_is_counted_after_pauses_only() -> None:
+    from vcam_avatar.evaluation.lips_onsets import delays_ms
+
+    free, gated = np.zeros(300, bool), np.zeros(300, bool)
+    free[50:80] = free[85:100] = free[200:220] = True
+    gated[53:80] = gated[95:100] = True
+    assert delays_ms(gated, free) == [30.0, 1000.0]

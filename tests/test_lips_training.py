@@ -106,3 +106,73 @@ def test_articulation_follows_the_phones() -> None:
     assert opening[clips[0].visemes[5::10] == 0].max() == 0
     with pytest.raises(ValueError, match="no clip has both"):
         Articulation([])
+
+
+def test_head_for_voices_learns_and_leaves_the_rest_alone(tmp_path: Path) -> None:
+    import torch
+
+    from vcam_avatar.training.lips_net import LipNet
+    from vcam_avatar.training.lips_voice import Scenes, train
+    from vcam_avatar.training.speech_clips import Clip, save_clips
+
+    _sets(tmp_path)
+    t = np.arange(64_000) / 16_000
+    hum = (0.3 * np.sin(2 * np.pi * 1000 * t)).astype(np.float32)
+    music = tmp_path / "apart" / "music.npz"
+    music.parent.mkdir()
+    save_clips(music, [Clip("m", "music", "", "train", hum)])
+    torch.manual_seed(0)
+    net = LipNet(24, (1, 2))
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    scenes = Scenes(tmp_path, music, seed=0)
+    train(net, scenes, minutes=0.3)
+    after = net.state_dict()
+    changed = {k.split(".")[0] for k in before if not torch.equal(before[k], after[k])}
+    assert changed == {"listen", "heard"}
+    mel, voice, weight = (torch.from_numpy(a) for a in scenes.draw(16))
+    with torch.no_grad():
+        y = net.features(net.normalise(mel), *net.initial(16))[0]
+        said = net.voice(y, net.forgotten(16))[0] > 0
+    assert said[voice > 0].float().mean() > 0.8
+    assert said[(voice == 0) & (weight == 1)].float().mean() < 0.3
+
+
+def test_first_syllables_matter_most_and_first_beats_least() -> None:
+    from vcam_avatar.training.lips_voice import row_weights
+
+    voice, other = np.zeros(100, bool), np.zeros(100, bool)
+    other[20:] = True
+    voice[60:80] = True
+    weight = row_weights(voice, other)
+    assert weight[0] < weight[25] < weight[50] < weight[75] < weight[62]
+
+
+def test_a_score_is_a_midi_file() -> None:
+    from vcam_avatar.training.speech_music import compose, midi
+
+    rng = np.random.default_rng(4)
+    events = compose(rng, 5.0)
+    content = midi(events)
+    assert content[:4] == b"MThd"
+    assert content[14:18] == b"MTrk"
+    assert int.from_bytes(content[18:22], "big") == len(content) - 22
+    notes = [m for _, m in events if m[0] >> 4 == 9]
+    assert notes
+    assert all(0 <= byte < 128 for m in notes for byte in m[1:])
+
+
+@pytest.mark.parametrize("style", ["whispered", "sung", "shouted"])
+def test_styles_keep_when_something_is_said(style: str) -> None:
+    from vcam_avatar.training import speech_styles
+
+    rng = np.random.default_rng(0)
+    t = np.arange(32_000) / 16_000
+    sound = (0.2 * np.sign(np.sin(2 * np.pi * 140 * t)) * (np.floor(t * 2) % 2)).astype(np.float32)
+    if style == "sung":
+        out = speech_styles.sung(sound, 1.0, rng)
+    else:
+        out = getattr(speech_styles, style)(sound, rng)
+    loud, quiet = np.square(out[9_000:15_000]).mean(), np.square(out[1_000:7_000]).mean()
+    assert len(out) >= 31_000
+    assert np.isfinite(out).all()
+    assert loud > 30 * quiet

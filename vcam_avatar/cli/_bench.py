@@ -84,6 +84,7 @@ def measure_speed(
     }
     load = {}
     for name, clip in (("silent", np.zeros(SAMPLE_RATE_HZ, np.float32)), ("speaking", voice)):
+        loop.timings.clear()
         _, cpu_s, frames = _play(loop, config, RepeatedSource(clip, seconds / 2), paced=True)
         # Per second of sound, not of time: on a busy machine the run takes longer than it should.
         load[name] = cpu_s / float(frames / fps)
@@ -94,6 +95,15 @@ def measure_speed(
         load["silent"] <= 0.25 and load["speaking"] <= 1.0,
         what + ", in real time",
         round(seconds * float(fps)),
+    )
+    path = loop.timings.spreads()["latency"]
+    results["face"] = Result(
+        {"p50_ms": path.p50_ms, "p95_ms": path.p95_ms},
+        "ms from a unit's last sample to its pasted frame",
+        "<= 8 (p50)",
+        path.p50_ms <= 8,
+        what + ", in real time",
+        path.count,
     )
     results["S4"] = _memory(loop, config, voice, hours, what)
     results["start"] = Result(load_s, "s to load networks and avatar", "<= 2", load_s <= 2, what, 1)

@@ -18,6 +18,7 @@ from vcam_avatar.evaluation.lips_measures import (
     silence,
     viseme_accuracy,
 )
+from vcam_avatar.evaluation.lips_onsets import voice_gate_cost
 from vcam_avatar.evaluation.lips_peers import compare
 from vcam_avatar.evaluation.lips_sounds import spoilers
 from vcam_avatar.evaluation.report import Result, Value, not_measured, report
@@ -57,6 +58,7 @@ def measure_clips(
     results["L5"] = _l5(ear, groups)
     if robust:
         results["L_robust"] = _robust(ear, groups, phones)
+        results["L_voice"] = _voice(ear, clips)
     return dict(sorted(results.items()))
 
 
@@ -144,6 +146,21 @@ def _robust(ear: Ear, groups: dict[str, list[Clip]], phones: dict[str, list[Clip
     # Half of what clean speech gives, in everything: nothing collapses.
     holds = all(v >= 0.5 * value["clean"][g] for spoilt in value.values() for g, v in spoilt.items())
     return Result(value, "r; %", "none below half of clean", holds, "L3 and L4 clips, spoilt", len(value))
+
+
+def _voice(ear: Ear, clips: Clips) -> Result:
+    aim = "openings <= 40 ms later (p95)"
+    heard = [
+        c for v in ("woman", "man", "librivox", "grid-others", "piper", "facegood") for c in clips.of(v)[:12]
+    ]
+    if not heard:
+        return not_measured("ms; %", aim, "no clips")
+    cost = voice_gate_cost(ear, heard)
+    holds = all(v["later_ms_p95"] <= 40 for v in cost.values())
+    value: dict[str, Value] = dict(cost)
+    return Result(
+        value, "ms; %", aim, holds, "held-out clips, with and without the ear for voices", len(heard)
+    )
 
 
 def measure(data: Path, quick: bool) -> dict[str, Result]:

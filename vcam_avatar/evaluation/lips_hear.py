@@ -44,13 +44,15 @@ class Ear:
         self.network.reset()
         head = self.network.look_ahead_ms.index(look_ahead_ms)
         mouth = self.network.push(rows)[:, head]
+        voice = self.network.voice
         visemes, curves = mouth[:, : len(VISEMES)], mouth[:, len(VISEMES) :]
         decoder = MouthDecoder(self.decoder)
         levels = row_levels_db(rows)
         late = look_ahead_ms // 10
         opening = np.zeros(len(rows), np.float32)
         for t in range(len(rows)):
-            decoder.step(visemes[t], curves[t], max(float(levels[t]), float(levels[max(0, t - late)])), False)
+            level = max(float(levels[t]), float(levels[max(0, t - late)]))
+            decoder.step(visemes[t], curves[t], level, False, float(voice[t]))
             opening[t] = decoder.shown
         times = ROW_MS * np.arange(len(rows)) + WINDOW_MS - look_ahead_ms
         return Heard(times, visemes, curves, opening)

@@ -11,20 +11,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import istft, stft
 
 from vcam_avatar.evaluation.lips_sounds import at_level, room, silences
 from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
 from vcam_avatar.stages.visemes import VISEMES
-from vcam_avatar.training.pose_sound import whispered
 from vcam_avatar.training.speech_clips import Clip, load_clips
+from vcam_avatar.training.speech_styles import sung, whispered
 
 SECONDS = 20.0
 _PP, _SIL = VISEMES.index("PP"), VISEMES.index("sil")
 _VOICE_DB = -23.0
 _SLOW, _FAST = 2.0, 1 / 1.55
-_MELODY_HZ = (220, 247, 262, 294, 330, 294, 262, 247, 196, 220)
-_NOTE_S = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,9 @@ def scenes(sets: Path) -> list[Scene]:
     mandarin = _joined(_rich([c for c in held if c.voice == "zf_xiaoyi"]))
     rng = np.random.default_rng(7)
     fast = _cut(_overlapped(_whole(test["man"])[0], _FAST), _stretched(_whole(test["man"])[1], _FAST))
-    song = _cut(_sung(later[0], _SLOW), _stretched(later[1], _SLOW))
+    song = _cut(
+        at_level(sung(later[0], _SLOW, np.random.default_rng(2)), _VOICE_DB), _stretched(later[1], _SLOW)
+    )
     music = np.concatenate([c.samples for c in held if c.voice == "noise" and c.split == "test"])
     under = man[0] + at_level(np.resize(music, len(man[0])), _VOICE_DB - 10)
     two, known = _taking_turns(woman, man)
@@ -156,32 +155,6 @@ def _overlapped(samples: FloatArray, factor: float, window: int = 640, reach: in
         out[n * step : n * step + window] += samples[at : at + window] * fade
         natural = at
     return out
-
-
-def _sung(samples: FloatArray, factor: float) -> FloatArray:
-    """The spectral envelope of speech, slower, over a melody with vibrato; a little breath in it."""
-    hop, size = 128, 512
-    _, _, spectrum = stft(samples, SAMPLE_RATE_HZ, nperseg=size, noverlap=size - hop)
-    lifter = np.fft.irfft(np.log(np.abs(spectrum) + 1e-7), axis=0)
-    lifter[28:-28] = 0
-    envelope = np.exp(np.fft.rfft(lifter, axis=0).real)
-    frames = int(envelope.shape[1] * factor)
-    at = np.arange(frames) / factor
-    first = np.minimum(at.astype(int), envelope.shape[1] - 2)
-    part = at - first
-    envelope = envelope[:, first] * (1 - part) + envelope[:, first + 1] * part
-    t = np.arange(frames * hop) / SAMPLE_RATE_HZ
-    notes = np.array(_MELODY_HZ)[(t / _NOTE_S).astype(int) % len(_MELODY_HZ)]
-    phase = 2 * np.pi * np.cumsum(notes * (1 + 0.012 * np.sin(2 * np.pi * 5.5 * t))) / SAMPLE_RATE_HZ
-    buzz = np.sum([np.cos(k * phase) * (k * notes < 7_000) for k in range(1, 36)], 0)
-    breath = np.random.default_rng(2).standard_normal(len(buzz)) * 0.3
-    _, _, source = stft(buzz + breath, SAMPLE_RATE_HZ, nperseg=size, noverlap=size - hop)
-    count = min(source.shape[1], frames)
-    level = np.abs(source).mean() + 1e-9
-    _, out = istft(
-        source[:, :count] / level * envelope[:, :count], SAMPLE_RATE_HZ, nperseg=size, noverlap=size - hop
-    )
-    return at_level(out.astype(np.float32), _VOICE_DB)
 
 
 def _taking_turns(one: _Spoken, other: _Spoken) -> _Spoken:

@@ -41,17 +41,20 @@ class LipNetwork:
         self.look_ahead_ms = tuple(int(ms) for ms in self._network.values["look_ahead_ms"])
         """Look-aheads of the heads, in their order."""
         shapes = {tensor.name: tensor.shape for tensor in self._network.sidecar.inputs}
-        self._shapes = [tuple(int(axis) for axis in shapes[name]) for name in ("inputs", "past")]
+        self._shapes = {name: tuple(map(int, shapes[name])) for name in shapes if name != "rows"}
+        self.voice = np.ones(0, np.float32)
+        """How likely a voice was heard, float32 ``(k,)``, 0..1, for the rows pushed last."""
         self.reset()
 
     def reset(self) -> None:
         """Forget what was heard."""
-        self._inputs, self._past = (np.zeros(shape, np.float32) for shape in self._shapes)
+        self._states = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
 
     def push(self, rows: FloatArray) -> FloatArray:
         """MFCC rows ``(k, 40)``, k >= 1 -> float32 ``(k, heads, 21)``: 15 posteriors, 6 curves."""
-        out = self._network.run({"rows": rows, "inputs": self._inputs, "past": self._past})
-        self._inputs, self._past = out["next_inputs"], out["next_past"]
+        out = self._network.run({"rows": rows, **self._states})
+        self._states = {name: out["next_" + name] for name in self._states}
+        self.voice = out.get("voice", np.ones(len(rows), np.float32))
         return np.asarray(out["mouth"], np.float32)
 
 
@@ -108,6 +111,7 @@ class Lips:
         )
         self._answers: deque[FloatArray] = deque(maxlen=8)
         self._levels: deque[float] = deque(maxlen=8)
+        self._voice = 1.0
         self.opening = 0.0
         """Lip opening of the mouth last returned: 0 closed, 1 = a full open vowel."""
         self.speech = 0.0
@@ -121,8 +125,9 @@ class Lips:
             start = UnitClock(unit.fps).start_sample(unit.index)
             self._rows = max(0, 1 + (start - WINDOW_SAMPLES) // HOP_SAMPLES)
             levels = row_levels_db(unit.rows)
-            for mouth, level in zip(self._network.push(unit.rows), levels, strict=True):
-                self._settle(mouth, float(level), muted)
+            mouths = self._network.push(unit.rows)
+            for mouth, voice, level in zip(mouths, self._network.voice, levels, strict=True):
+                self._settle(mouth, float(voice), float(level), muted)
         shown = self._at(_shown_ms(unit.index, unit.fps, self.look_ahead_ms), muted)
         self.opening = float(shown[-1])
         return shown[:-1]
@@ -130,14 +135,15 @@ class Lips:
     def _end_ms(self, row: int) -> float:
         return row * _ROW_MS + _WINDOW_MS
 
-    def _settle(self, mouth: FloatArray, level_db: float, muted: bool) -> None:
+    def _settle(self, mouth: FloatArray, voice: float, level_db: float, muted: bool) -> None:
         self._answers.append(mouth)
+        self._voice = voice
         self._levels.append(level_db)
         # The level at the instant the head speaks of, not at its newest sample.
         late = min(len(self._levels) - 1, round(self.look_ahead_ms / _ROW_MS))
         best = mouth[self._heads[0]]
         level = max(self._levels[-1 - late], self._levels[-1])
-        action = self._decoder.step(best[: len(VISEMES)], best[len(VISEMES) :], level, muted)
+        action = self._decoder.step(best[: len(VISEMES)], best[len(VISEMES) :], level, muted, voice)
         action = np.append(action, np.float32(self._decoder.shown))
         self._history.append((self._end_ms(self._rows) - self.look_ahead_ms, action))
         self.speech = 1.0 - float(best[0]) if self._decoder.gate.is_open and not muted else 0.0
@@ -169,7 +175,9 @@ class Lips:
             else:
                 break
             level = max(self._levels[-1], self._levels[-1 - back])
-            action = self._guess.step(answer[: len(VISEMES)], answer[len(VISEMES) :], level, muted)
+            action = self._guess.step(
+                answer[: len(VISEMES)], answer[len(VISEMES) :], level, muted, self._voice
+            )
             out.append((at, np.append(action, np.float32(self._guess.shown))))
         return out
 

@@ -13,6 +13,8 @@ from vcam_avatar.stages.visemes import SHAPES, VISEME_ACTIONS, VISEME_OPENING, V
 
 STEP_MS = 10.0
 """The decoder runs once per feature row."""
+_LOUD_FALL_DB = 0.3
+"""How fast the loudest is forgotten, dB a step."""
 _SIL, _PP, _FF = (VISEMES.index(v) for v in ("sil", "PP", "FF"))
 _JAW_FULL = SHAPES["aa"]["jawOpen"]
 _JAW = FACE_ACTIONS.index("jawOpen")
@@ -59,12 +61,17 @@ class DecoderSettings:
     gate_sure_full: float = 0.97
     """Likelihood of speech, averaged over ``gate_sure_ms``, at which it begins to be sure and is."""
     gate_sure_ms: float = 40.0
+    gate_drop_db: float = 30.0
+    """So much below the voice's loudest of late, sureness no longer counts: what is left is the room."""
     gate_least_db: float = -75.0
     """Sound below this never opens the lips."""
     gate_hold_ms: float = 60.0
     """How long the gate stays open after the last loud row."""
     floor_rise_db_s: float = 2.5
     """How fast the noise floor may rise."""
+    voice_from: float = 0.15
+    voice_full: float = 0.35
+    """Likelihood that what sounds is a voice at which the lips may begin to open and may open wholly."""
 
 
 class NoiseGate:
@@ -79,6 +86,7 @@ class NoiseGate:
         self.floor_db = -50.0
         self.is_open = False
         self._speech = 0.0
+        self._loud_db = -90.0
         self._hold_ms = 0.0
 
     def step(self, level_db: float, speech: float = 0.0) -> bool:
@@ -95,6 +103,9 @@ class NoiseGate:
             self.floor_db += min(s.floor_rise_db_s * STEP_MS / 1000, 0.02 * (level_db - self.floor_db))
         self._speech += _rate(s.gate_sure_ms) * (speech - self._speech)
         sure = _ramp(self._speech, s.gate_sure_from, s.gate_sure_full)
+        self._loud_db = max(level_db, self._loud_db - _LOUD_FALL_DB)
+        if level_db < self._loud_db - s.gate_drop_db:
+            sure = 0.0
         needed = s.gate_close_db if self.is_open else s.gate_open_db
         needed += sure * (min(s.gate_sure_db, needed) - needed)
         if level_db > s.gate_least_db and level_db - self.floor_db > needed:
@@ -107,7 +118,7 @@ class NoiseGate:
     def copy_from(self, other: "NoiseGate") -> None:
         """Take over the state of ``other``."""
         self.floor_db, self.is_open = other.floor_db, other.is_open
-        self._speech, self._hold_ms = other._speech, other._hold_ms
+        self._speech, self._hold_ms, self._loud_db = other._speech, other._hold_ms, other._loud_db
 
 
 class MouthDecoder:
@@ -145,7 +156,9 @@ class MouthDecoder:
         self._first, self.opening = other._first, other.opening
         self._teeth, self._shape = other._teeth, other._shape.copy()
 
-    def step(self, visemes: FloatArray, curves: FloatArray, level_db: float, muted: bool) -> FloatArray:
+    def step(
+        self, visemes: FloatArray, curves: FloatArray, level_db: float, muted: bool, voice: float = 1.0
+    ) -> FloatArray:
         """Decode one row.
 
         Args:
@@ -153,6 +166,7 @@ class MouthDecoder:
             curves: float32 ``(6,)`` opening, rounding, width, lower lip, upper lip, corners.
             level_db: level of the row in dBFS.
             muted: close the mouth whatever is heard.
+            voice: how likely what sounds is a voice, 0..1.
 
         Returns:
             float32 ``(52,)`` face actions of the mouth, each 0..1; a new array.
@@ -160,6 +174,7 @@ class MouthDecoder:
         s = self.settings
         loud = self.gate.step(level_db, 1.0 - float(visemes[_SIL])) and not muted
         surely = 1.0 - _ramp(float(visemes[_SIL]), s.silence_from, s.silence_full) if loud else 0.0
+        surely *= _ramp(voice, s.voice_from, s.voice_full)
         speaking = self._speaking = min(surely, self._speaking + s.attack)
         self._closed = max(float(visemes[_PP]) + 0.3 * float(visemes[_FF]), self._closed - s.closure_fall)
         lips = _ramp(self._closed, s.closure_from, s.closure_full)

@@ -25,7 +25,7 @@ SHARES = {
     "espeak": 0.7,
 }
 """How often each source is drawn; voices of ``speech_tts`` count as kokoro."""
-_WHITE = float(mel_energies(np.random.default_rng(0).standard_normal(32_000).astype(np.float32)).mean())
+WHITE = float(mel_energies(np.random.default_rng(0).standard_normal(32_000).astype(np.float32)).mean())
 
 
 SUGGESTED_TRUST = 0.35
@@ -131,7 +131,7 @@ class Batches:
             start = rng.integers(0, max(1, len(mel) - n))
             mel = mel[start : start + n]
             mel = np.pad(mel, ((0, n - len(mel)), (0, 0)), mode="wrap")
-            sound = _warp(mel, rng.uniform(0.75, 1.3)).astype(np.float64)
+            sound = warp(mel, rng.uniform(0.75, 1.3)).astype(np.float64)
             if rng.random() < 0.3:
                 other = self._noises[rng.integers(len(self._noises))]
                 sound = sound / (sound.mean() + 1e-9) + np.resize(other, (n, N_COEFFICIENTS)) / (
@@ -159,7 +159,7 @@ class Batches:
         rng = self.rng
         mel = np.zeros((ROWS, N_COEFFICIENTS), np.float32)
         if rng.random() < 0.9:
-            mel += self._noise() * np.float32(10 ** (rng.uniform(-80, -20) / 10) * _WHITE)
+            mel += self._noise() * np.float32(10 ** (rng.uniform(-80, -20) / 10) * WHITE)
         heads = len(LOOK_AHEAD_MS)
         return mel, np.zeros((heads, ROWS), np.int64), np.zeros((heads, len(CURVES), ROWS), np.float32), 1.0
 
@@ -179,14 +179,14 @@ class Batches:
         curves[:, :, a - k : b - k] = e.curves[:, :, a:b]
         mel, visemes, curves = _stretch(mel, visemes, curves, pace)
         if rng.random() < 0.75:
-            mel = _warp(mel, rng.uniform(0.8, 1.22))
+            mel = warp(mel, rng.uniform(0.8, 1.22))
         if rng.random() < 0.15:
-            mel = _linger(mel, rng.uniform(0.5, 0.9), rng.uniform(0.02, 0.2))
+            mel = linger(mel, rng.uniform(0.5, 0.9), rng.uniform(0.02, 0.2))
         tone = np.interp(np.arange(N_COEFFICIENTS), np.linspace(0, 39, 5), rng.normal(0, 0.4, 5))
         mel = mel * (10 ** (rng.uniform(-30, 10) / 10) * np.exp(tone)).astype(np.float32)
         if rng.random() < 0.6:
             if rng.random() < 0.5:
-                level = 10 ** (rng.uniform(-85, -45) / 10) * _WHITE
+                level = 10 ** (rng.uniform(-85, -45) / 10) * WHITE
             else:
                 loud = np.quantile(mel.mean(1), 0.9)
                 level = loud * 10 ** (-rng.uniform(3, 36) / 10)
@@ -205,7 +205,7 @@ class Batches:
         return np.stack(mels), np.stack(visemes), np.stack(curves), np.array(trusts, np.float32)
 
 
-def _warp(mel: FloatArray, factor: float) -> FloatArray:
+def warp(mel: FloatArray, factor: float) -> FloatArray:
     """Another vocal tract length: the mel axis stretched by ``factor``."""
     at = np.clip(np.arange(N_COEFFICIENTS) * factor, 0, N_COEFFICIENTS - 1)
     low = at.astype(int)
@@ -226,7 +226,7 @@ def _stretch(
     return np.asarray(mel, np.float32), visemes[:, np.rint(at).astype(int)], np.asarray(curves, np.float32)
 
 
-def _linger(mel: FloatArray, decay: float, share: float) -> FloatArray:
+def linger(mel: FloatArray, decay: float, share: float) -> FloatArray:
     """A room in which every band's energy dies away by ``decay`` a row."""
     out, tail = mel.copy(), np.zeros(mel.shape[1], np.float32)
     for row in out:

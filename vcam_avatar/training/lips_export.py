@@ -9,12 +9,14 @@ import torch
 
 from vcam_avatar.errors import ModelError
 from vcam_avatar.inference import write_sidecar
-from vcam_avatar.media import HOP_SAMPLES, SAMPLE_RATE_HZ, FloatArray
+from vcam_avatar.media import HOP_SAMPLES, SAMPLE_RATE_HZ
 from vcam_avatar.stages.features import N_COEFFICIENTS, WINDOW_SAMPLES
 from vcam_avatar.stages.visemes import VISEMES
 from vcam_avatar.training.checkpoint import OPSET, load_checkpoint
 from vcam_avatar.training.lips_net import LOOK_AHEAD_MS, OUTPUTS, LipNet, Streaming
 from vcam_avatar.training.speech_clips import CURVES
+
+_STATES = ("inputs", "past", "memory")
 
 
 def load(checkpoint: Path) -> tuple[LipNet, dict[str, Any]]:
@@ -41,42 +43,47 @@ def export(checkpoint: Path, target: Path, card: dict[str, Any]) -> None:
     net, stored = load(checkpoint)
     model = Streaming(net).eval()
     inputs, past = (s[0] for s in net.initial(1))
+    memory = net.forgotten(1)[0]
     rows = torch.randn(7, N_COEFFICIENTS) * 3
     temporary = target.with_suffix(".tmp")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            model, (rows, inputs, past), str(temporary), opset_version=OPSET, dynamo=False,
-            input_names=["rows", "inputs", "past"], output_names=["mouth", "next_inputs", "next_past"],
-            dynamic_axes={"rows": {0: "t"}, "mouth": {0: "t"}},
+            model, (rows, inputs, past, memory), str(temporary), opset_version=OPSET, dynamo=False,
+            input_names=["rows", *_STATES],
+            output_names=["mouth", "voice", *("next_" + name for name in _STATES)],
+            dynamic_axes={"rows": {0: "t"}, "mouth": {0: "t"}, "voice": {0: "t"}},
         )  # fmt: skip
     _state_shapes(
         temporary,
         {
             "mouth": ("t", len(LOOK_AHEAD_MS), OUTPUTS),
+            "voice": ("t",),
             "next_inputs": tuple(inputs.shape),
             "next_past": tuple(past.shape),
+            "next_memory": tuple(memory.shape),
         },
     )
     session = onnxruntime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
     worst = 0.0
-    states: tuple[FloatArray, FloatArray] = (inputs.numpy(), past.numpy())
+    states = [inputs, past, memory]
     with torch.no_grad():
         for k in (1, 4, 3, 9):
             rows = torch.randn(k, N_COEFFICIENTS) * 3
-            expected = model(rows, torch.from_numpy(states[0]), torch.from_numpy(states[1]))
-            got = session.run(None, {"rows": rows.numpy(), "inputs": states[0], "past": states[1]})
+            expected = model(rows, *states)
+            feeds = dict(zip(_STATES, (s.numpy() for s in states), strict=True))
+            got = session.run(None, {"rows": rows.numpy(), **feeds})
             worst = max(
                 worst, *(float(np.abs(e.numpy() - g).max()) for e, g in zip(expected, got, strict=True))
             )
-            states = (got[1], got[2])
+            states = [torch.from_numpy(g) for g in got[2:]]
     if worst > 1e-4:
         temporary.unlink()
         raise ModelError(f"torch and onnxruntime differ by {worst:.2g}; nothing exported")
     temporary.replace(target)
     write_sidecar(
         target,
-        description="MFCC rows -> for 3 look-aheads 15 viseme posteriors and 6 mouth curves",
+        description="MFCC rows -> for 3 look-aheads 15 viseme posteriors, 6 mouth curves; voice or not",
         training_data=card["training_data"],
         recipe=card["recipe"],
         sample_rate_hz=SAMPLE_RATE_HZ,

@@ -1,4 +1,5 @@
-"""The lip network: a causal stack of dilated convolutions with one head per look-ahead."""
+"""The lip network: a causal stack of dilated convolutions with one head per look-ahead, and one that tells
+voices from other sounds."""
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ _CURVE_GRADIENT = 0.2
 """How much of the curves' gradient reaches the trunk. Curves are known for two people only: the trunk would
 learn those two voices by heart, while phones teach it what holds for all."""
 _CURVE_CHANNELS = 64
+_MEMORY = 32
+"""Units of the voice head's recurrent memory."""
 
 
 class _Block(nn.Module):
@@ -56,6 +59,11 @@ class LipNet(nn.Module):
             nn.Dropout1d(2 * dropout),
             nn.Conv1d(_CURVE_CHANNELS, len(CURVES) * heads, 1),
         )
+        # Trained by itself afterwards (``training.lips_voice``); until then everything passes for a voice.
+        self.listen = nn.GRU(channels, _MEMORY, batch_first=True)
+        self.heard = nn.Linear(_MEMORY, 1)
+        nn.init.zeros_(self.heard.weight)
+        nn.init.constant_(self.heard.bias, 6.0)
 
     def past_rows(self) -> int:
         """Columns of the packed state of the blocks."""
@@ -68,12 +76,17 @@ class LipNet(nn.Module):
             torch.zeros(batch, self.channels, self.past_rows()),
         )
 
+    @staticmethod
+    def forgotten(batch: int) -> Tensor:
+        """State of a voice head that has heard nothing, ``(B, memory)``."""
+        return torch.zeros(batch, _MEMORY)
+
     def normalise(self, log_mel: Tensor) -> Tensor:
         """Log mel ``(B, T, 40)`` -> network input ``(B, 40, T)``."""
         return ((log_mel - self.mean) * self.scale).transpose(1, 2)
 
-    def trunk(self, x: Tensor, inputs: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Input ``(B, 40, T)`` and states -> raw outputs ``(B, 3, 21, T)`` and the next states."""
+    def features(self, x: Tensor, inputs: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Input ``(B, 40, T)`` and states -> what all heads read, ``(B, C, T)``, and the next states."""
         joined = torch.cat([inputs, x], 2)
         y = functional.gelu(self.first(joined))
         following, at = [], 0
@@ -82,31 +95,43 @@ class LipNet(nn.Module):
             y, after = block(past[:, :, at : at + width], y)
             following.append(after)
             at += width
-        y = functional.gelu(self.norm(y))
+        return functional.gelu(self.norm(y)), joined[:, :, -(_FIRST_KERNEL - 1) :], torch.cat(following, 2)
+
+    def mouth(self, y: Tensor) -> Tensor:
+        """Features ``(B, C, T)`` -> raw visemes and curves ``(B, 3, 21, T)``."""
         heads = len(LOOK_AHEAD_MS)
         visemes = self.visemes(y).view(y.shape[0], heads, len(VISEMES), -1)
         if self.training:
             y = _CURVE_GRADIENT * y + (1 - _CURVE_GRADIENT) * y.detach()
-        out = torch.cat([visemes, self.curves(y).view(y.shape[0], heads, len(CURVES), -1)], 2)
-        return out, joined[:, :, -(_FIRST_KERNEL - 1) :], torch.cat(following, 2)
+        return torch.cat([visemes, self.curves(y).view(y.shape[0], heads, len(CURVES), -1)], 2)
+
+    def voice(self, y: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Features ``(B, C, T)`` and memory ``(B, memory)`` -> logit of a voice ``(B, T)``, next memory."""
+        told, memory = self.listen(y.transpose(1, 2), memory[None])
+        return self.heard(told)[:, :, 0], memory[0]
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised log mel ``(B, 40, T)`` from silence -> raw outputs ``(B, 3, 21, T)``."""
         inputs, past = self.initial(len(x))
-        return self.trunk(x, inputs, past)[0]
+        return self.mouth(self.features(x, inputs, past)[0])
 
 
 class Streaming(nn.Module):
-    """What is exported: MFCC rows and states in, posteriors, curves and states out."""
+    """What is exported: MFCC rows and states in, posteriors, curves, voice and states out."""
 
     def __init__(self, net: LipNet) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, rows: Tensor, inputs: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows ``(T, 40)``, states ``(40, 4)`` and ``(C, P)`` -> mouth ``(T, 3, 21)`` and the next states."""
+    def forward(
+        self, rows: Tensor, inputs: Tensor, past: Tensor, memory: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Rows ``(T, 40)``, states ``(40, 4)``, ``(C, P)``, ``(M,)`` -> mouth ``(T, 3, 21)``, likelihood of a
+        voice ``(T,)``, the next states."""
         x = self.net.normalise((rows @ self.net.undo)[None])
-        out, inputs, past = self.net.trunk(x, inputs[None], past[None])
-        out = out[0].permute(2, 0, 1)
+        y, inputs, past = self.net.features(x, inputs[None], past[None])
+        out = self.net.mouth(y)[0].permute(2, 0, 1)
         visemes = torch.softmax(out[:, :, : len(VISEMES)], 2)
-        return torch.cat([visemes, out[:, :, len(VISEMES) :]], 2), inputs[0], past[0]
+        voice, memory = self.net.voice(y, memory[None])
+        mouth = torch.cat([visemes, out[:, :, len(VISEMES) :]], 2)
+        return mouth, torch.sigmoid(voice[0]), inputs[0], past[0], memory[0]
