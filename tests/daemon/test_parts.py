@@ -17,7 +17,7 @@ from vcam_avatar.daemon.health import Health, State
 from vcam_avatar.daemon.latency import estimate
 from vcam_avatar.daemon.logs import logging_to
 from vcam_avatar.daemon.shelf import Shelf
-from vcam_avatar.daemon.sound import NoiseGate
+from vcam_avatar.daemon.sound import NoiseGate, SoundKeeper
 from vcam_avatar.daemon.usage import Usage, memory_mb
 from vcam_avatar.errors import AvatarDataError, ConfigError
 from vcam_avatar.pipeline.timings import Spread
@@ -59,6 +59,47 @@ def test_the_gate_silences_noise_and_opens_at_once():
     tail = np.concatenate([gate.push(block) for block in noise])
     assert np.any(tail[: 16 * 250])
     assert not np.any(tail[16 * 400 :])
+
+
+def test_the_gate_hears_a_short_sound_however_much_comes_at_once():
+    gate = NoiseGate(-40.0)
+    loud = np.zeros(480, np.float32)
+    loud[200:320] = 0.02
+    gate.push(np.zeros(3200, np.float32))
+    gate.push(loud)
+    assert np.array_equal(gate.push(loud), loud)
+
+
+def test_sound_is_left_to_pile_up_until_a_unit_can_be_complete():
+    class Units:
+        missing_samples = 640
+
+        def __init__(self):
+            self.came = []
+
+        def push(self, samples):
+            self.came.append((time.monotonic(), len(samples)))
+            Units.missing_samples = 640 if len(self.came) % 2 else 160
+
+        def end(self):
+            pass
+
+    class Source:
+        def blocks(self):
+            for _ in range(6):
+                yield np.zeros(160, np.float32)
+
+        def close(self):
+            pass
+
+    units = Units()
+    keeper = SoundKeeper(Source, units, Health())
+    keeper.start()
+    eventually(lambda: len(units.came) == 6)
+    gaps = np.diff([moment for moment, _ in units.came])
+    assert gaps[::2].min() > 0.030  # 40 ms are missing: nothing can be complete for a while
+    assert gaps[1::2].min() < 0.015
+    keeper.stop()
 
 
 def test_the_gate_makes_no_clicks():

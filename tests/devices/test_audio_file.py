@@ -70,6 +70,21 @@ def test_low_delay_resampler_keeps_sound_and_kills_aliases() -> None:
     assert np.abs(high[1000:]).max() < 1e-3
 
 
+@pytest.mark.parametrize("rate_hz", [16_000, 48_000])
+@pytest.mark.parametrize("ppm", [0.0, -180.0, 180.0, 1500.0])
+def test_whole_steps_give_what_gathering_every_window_gives(rate_hz: int, ppm: float) -> None:
+    samples = babble(0.4, rate_hz)[:, None]
+    quick, plain = LowDelayResampler(rate_hz), LowDelayResampler(rate_hz)
+    plain._stride = 0
+    for resampler in (quick, plain):
+        resampler.trim(ppm)
+    ends = [100, 1540, 1700, len(samples)]
+    pieces = [samples[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+    joined = [np.concatenate([r.push(piece) for piece in pieces]) for r in (quick, plain)]
+    assert len(joined[0]) > 5000
+    np.testing.assert_allclose(joined[0], joined[1], atol=1e-6)
+
+
 def test_trimmed_rate_gives_more_or_fewer_samples() -> None:
     resampler = LowDelayResampler(48_000)
     resampler.trim(1000)

@@ -293,6 +293,26 @@ def test_an_opening_that_comes_too_late_is_closed_again(install):
         time.sleep(0.01)
 
 
+def test_what_has_piled_up_comes_in_one_piece_and_the_end_after_it(install):
+    device = Device("a", 16_000)
+    level = iter(np.arange(1, 100) / 100)
+    device.sound = lambda n, rate, channels: np.full((n, channels), next(level), np.float32)
+    library = install(device)
+    source = MicrophoneSource()
+    blocks = source.blocks()
+    next(blocks)
+    waited = time.monotonic() + 3
+    while source._queue.qsize() < 5 and time.monotonic() < waited:
+        time.sleep(0.005)
+    library.streams[0].unplug()
+    piece = next(blocks)
+    assert len(piece) >= 5 * 160 - 20
+    assert (np.diff(piece[20:]) > -0.01).all()  # in the order they came
+    with pytest.raises(DeviceError, match="has stopped"):
+        for _ in blocks:
+            pass
+
+
 def test_clipping_is_counted_before_mixing(install):
     device = Device("Mic", channels=2)
     device.sound = lambda n, rate, channels: np.tile(np.array([1.0, 0.0], np.float32), (n, 1))

@@ -63,6 +63,31 @@ def test_frames_arrive_as_yuv(gstreamer, tmp_path):
     assert (data[FRAME_BYTES : FRAME_BYTES + 64 * 48] == 16).all()
 
 
+def test_only_a_picture_that_nobody_can_have_changed_is_not_converted_again(gstreamer, tmp_path):
+    out = tmp_path / "frames"
+    gstreamer(f"open({str(out)!r}, 'wb').write(sys.stdin.buffer.read())")
+    sink = VirtualCameraSink(backend="pipewire")
+    sink.open(SIZE, 25)
+    own = frame(255)
+    sink.send(own)
+    own.image_bgr[:] = 0
+    sink.send(own)  # changed in place
+    own.image_bgr.setflags(write=False)
+    converted = sink._camera._backend._yuv
+    sink.send(own)
+    converted[:] = 7
+    sink.send(own)  # not converted again
+    other = frame(255)
+    other.image_bgr.setflags(write=False)
+    sink.send(other)
+    camera = sink._camera._backend._child
+    camera.stdin.close()
+    camera.wait(5)
+    sink.close()
+    sent = np.frombuffer(out.read_bytes(), np.uint8).reshape(5, FRAME_BYTES)[:, : 64 * 48]
+    assert sent.min(1).tolist() == sent.max(1).tolist() == [235, 16, 16, 7, 235]
+
+
 @pytest.mark.parametrize(
     ("code", "says"),
     [

@@ -131,6 +131,27 @@ def test_end_finishes_the_iteration_from_another_thread() -> None:
     assert [len(sound.samples) for sound in live] == [640]
 
 
+def test_frames_are_woken_for_whole_units_and_told_how_much_is_missing() -> None:
+    class Counted(threading.Condition):
+        woken = 0
+
+        def notify_all(self) -> None:
+            self.woken += 1
+            super().notify_all()
+
+    live = LiveUnits(FPS, ManualClock())
+    condition = live._condition = Counted()
+    missing = [live.missing_samples]
+    for _ in range(8):
+        live.push(np.ones(160, np.float32))
+        missing.append(live.missing_samples)
+    # The first is complete with the fourth block; nobody takes it, so the second is what is missing.
+    assert missing == [640, 480, 320, 160, 640, 480, 320, 160, 0]
+    assert condition.woken == 5
+    next(iter(live))
+    assert live.missing_samples == 640
+
+
 @pytest.mark.soak
 def test_two_hours_with_drift_and_stalls() -> None:
     rng = np.random.default_rng(0)

@@ -212,6 +212,13 @@ def test_what_stands_still_is_not_drawn_again() -> None:
     assert 5 <= sum(event[0] == "body" for event in log.events) <= 8
 
 
+def test_frames_cannot_be_written_to() -> None:
+    loop = FrameLoop(make_stages(Fraction(25)), make_avatar(1, SIZE))
+    frame = next(iter(loop.frames([UnitSound(np.zeros(640, np.float32))])))
+    with pytest.raises(ValueError, match="read-only"):
+        frame.image_bgr[:] = 0
+
+
 def test_another_avatar_is_drawn_even_when_nothing_moves() -> None:
     stages = make_stages(FPS)
     still = np.zeros((57, 3), np.float32)
