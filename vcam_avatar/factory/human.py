@@ -212,8 +212,11 @@ class HumanModel:
         return self.vertices + offset
 
     def apply(self, vertices: FloatArray, amounts: dict[str, float], table: dict[str, Target]) -> None:
-        """Add targets to ``vertices`` in place. Unknown names raise ``KeyError``."""
-        for name, amount in amounts.items():
+        """Add targets to ``vertices`` in place; unknown names raise ``KeyError``.
+
+        Sorted: rounding depends on the order, and sets of names come in another one in every process.
+        """
+        for name, amount in sorted(amounts.items()):
             if abs(amount) > 1e-4:
                 index, offset = table[name]
                 vertices[index] += np.float32(amount) * offset
