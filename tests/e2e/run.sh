@@ -7,6 +7,7 @@
 # machine does not have is said and skipped; times that other work spoils are said and not judged.
 # Steps: obs sound browser uml camera (default: all).
 # PYTHON: an environment that has the package already. VCAM_E2E_STAGES=stand-ins: without the networks.
+# VCAM_E2E_PICTURES: a folder for pictures of OBS with the avatar in it.
 set -u
 HERE=$(dirname "$(readlink -f "$0")")
 ROOT=$(readlink -f "$HERE/../..")
@@ -78,7 +79,7 @@ make_environment() {
 }
 
 tests() {
-    "${PYTHON:-$CACHE/venv/bin/python}" -m pytest -p no:cacheprovider -q -s --durations=5 -rsx "$@"
+    "${PYTHON:-$CACHE/venv/bin/python}" -m pytest -p no:cacheprovider -q -s --durations=${VCAM_E2E_DURATIONS:-5} -rsx "$@"
 }
 
 in_kernel() {
@@ -96,11 +97,20 @@ in_kernel() {
     for folder in "$ROOT" "$("$python" -c 'import sys; print(sys.prefix)')"; do
         [[ $folder != /tmp/* ]] || read+=(-r "$folder")
     done
-    "$HERE/uml/run.sh" -m 5G -t 600 -w "$WORK" "${read[@]}" -- env TMPDIR=/run PYTHONDONTWRITEBYTECODE=1 \
+    # In there only $WORK can be written.
+    local pictures=() status
+    if [ -n "${VCAM_E2E_PICTURES:-}" ]; then
+        mkdir -p "$WORK/pictures" "$VCAM_E2E_PICTURES"
+        pictures=(VCAM_E2E_PICTURES="$WORK/pictures")
+    fi
+    "$HERE/uml/run.sh" -m 5G -t 600 -w "$WORK" "${read[@]}" -- env "${pictures[@]}" TMPDIR=/run PYTHONDONTWRITEBYTECODE=1 \
         VCAM_E2E_PATIENCE="${VCAM_E2E_PATIENCE:-4}" VCAM_E2E_OTHERS="$("$python" "$HERE/calm.py")" \
         VCAM_E2E_STAGES="$VCAM_E2E_STAGES" VCAM_E2E_WAV="$VOICE" \
         "$python" -m pytest -p no:cacheprovider -c "$ROOT/pyproject.toml" \
-        --rootdir "$ROOT" -q -s --durations=5 -rsx "$@"
+        --rootdir "$ROOT" -q -s --durations=${VCAM_E2E_DURATIONS:-5} -rsx "$@"
+    status=$?
+    [ ${#pictures[@]} = 0 ] || cp "$WORK"/pictures/* "$VCAM_E2E_PICTURES/" 2>/dev/null
+    return $status
 }
 
 camera_step() { step camera in_kernel -m "device" "$ROOT/tests/e2e/test_camera.py"; }

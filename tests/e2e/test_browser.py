@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from browser import look
+from browser import BrowserCrashed, look
 from calm import hold, timed
 from lab import wait_for
 
@@ -32,7 +32,7 @@ def desktop(lab):
     lab.start("pipewire", "pipewire")
     assert wait_for(lambda: (lab.folder / "xdg/pipewire-0").exists())
     lab.start("wireplumber", "wireplumber")
-    time.sleep(1)
+    assert wait_for(lambda: "WirePlumber" in lab.run("pw-cli", "list-objects", "Client", check=False))
     yield lab
     del lab.env["DBUS_SESSION_BUS_ADDRESS"]
     bus.terminate()
@@ -40,16 +40,19 @@ def desktop(lab):
 
 def allow_cameras(lab):
     """What clicking "allow" does."""
-    lab.start("portal-gtk", "/usr/libexec/xdg-desktop-portal-gtk")
-    time.sleep(1)
-    lab.start("portal", "/usr/libexec/xdg-desktop-portal", "-v")
-    time.sleep(2)
+    for name, bus_name in (
+        ("xdg-desktop-portal-gtk", "org.freedesktop.impl.portal.desktop.gtk"),
+        ("xdg-desktop-portal", "org.freedesktop.portal.Desktop"),
+    ):
+        lab.start(name, f"/usr/libexec/{name}")
+        lab.run("gdbus", "wait", "--session", "--timeout", "30", bus_name, timeout=35)
     store = "org.freedesktop.impl.portal.PermissionStore"
     lab.run(
         "gdbus", "call", "--session", "--dest", store,
         "--object-path", "/org/freedesktop/impl/portal/PermissionStore",
         "--method", f"{store}.SetPermission", "devices", "true", "camera", "", "['yes']",
     )  # fmt: skip
+    assert wait_for(lambda: '"avatar-cam"' in lab.run("pw-dump", check=False), 20), lab.log("service")
 
 
 def mouth_of_the_first_avatar(lab):
@@ -164,20 +167,42 @@ class Seen:
         return abs(self.fps - FPS) <= 0.5 and self.gaps_ms.max() <= 2 * 1000 / FPS + 5
 
 
+class Talk:
+    """Plays speech into the microphone after a while."""
+
+    def __init__(self, lab, speech, after_s):
+        self.began = 0.0
+        """Wall-clock seconds."""
+        self._lab, self._speech = lab, speech
+        self._no_more = threading.Event()
+        self._thread = threading.Thread(target=self._play, args=[after_s])
+        self._thread.start()
+
+    def _play(self, after_s):
+        if not self._no_more.wait(after_s):
+            self.began = time.time()
+            self._lab.play(self._speech).wait(60)
+
+    def over(self):
+        """Wait for the end of the speech, or let it not begin."""
+        self._no_more.set()
+        self._thread.join()
+
+
 def watch(lab, speech, region):
     """Look at the camera; halfway, play the speech. None: the browser got no picture."""
-    player = None
-
-    def talk():
-        nonlocal player
-        time.sleep(SECONDS / 2)
-        player = (time.time(), lab.play(speech))
-
-    talker = threading.Thread(target=talk)
-    talker.start()
     flags = ("--enable-features=WebRtcPipeWireCamera",)
-    seen = look(lab, "Avatar Cam", SECONDS + 6, flags, headless=False, region=region)
-    talker.join()
+    for _ in range(3):
+        talk = Talk(lab, speech, SECONDS / 2)
+        try:
+            seen = look(lab, "Avatar Cam", SECONDS + 6, flags, headless=False, region=region)
+            break
+        except BrowserCrashed as exc:
+            print(f"\nChromium ended by its own race check ({exc}): another one")
+        finally:
+            talk.over()
+    else:
+        return None
     if seen.get("frames", 0) <= 30:
         print(f"\n{seen}\n{lab.ctl('status')}\n{lab.log('service')[-1500:]}")
         return None
@@ -187,7 +212,7 @@ def watch(lab, speech, region):
     period = rate // 50
     loudness = np.array([samples[k : k + period].std() for k in range(0, len(samples), period)])
     envelope = np.clip(20 * np.log10(loudness + 1e-6) + 60, 0, 60)
-    grid = np.arange(player[0], min(moments[-1], player[0] + len(envelope) * 0.02 + 1.0), 0.02)
+    grid = np.arange(talk.began, min(moments[-1], talk.began + len(envelope) * 0.02 + 1.0), 0.02)
     # An open mouth is darker than closed lips; the stand-in's is brighter.
     opening = np.interp(grid, moments, -mouth if REAL else mouth)
     scores = []
@@ -196,7 +221,7 @@ def watch(lab, speech, region):
         scores.append(np.corrcoef(part, envelope[: len(part)])[0, 1])
     return Seen(
         seen["label"], (seen["width"], seen["height"]), seen["fps"], np.array(seen["gaps_ms"]),
-        max(scores), float(np.std(opening)), float(np.std(mouth[moments < player[0]])),
+        max(scores), float(np.std(opening)), float(np.std(mouth[moments < talk.began])),
     )  # fmt: skip
 
 
