@@ -21,16 +21,18 @@ from vcam_avatar.media import (
 )
 from vcam_avatar.stages.face_drawn import FOUND_AT_PX, find_drawn_mouth
 from vcam_avatar.stages.face_eyes import EYE_ACTIONS, draw_eyes, make_eyes
-from vcam_avatar.stages.face_maps import settle
+from vcam_avatar.stages.face_maps import own_ink, settle, steady_skin
 from vcam_avatar.stages.face_mouth import make_interior
 from vcam_avatar.stages.face_picture import (
     CROP_PX,
     MAP_PX,
     MOUTH_WINDOW,
     away_from_lips,
+    away_from_mouth,
     crop_feather,
     cut_crop,
     landmark_maps,
+    own_hues,
     paint_patch,
     seen_where_moved,
     to_unit_crop,
@@ -171,6 +173,8 @@ class NeuralFaceGenerator:
             rest_whole=whole,
             rest_mouth=mouth,
             skin=away_from_lips(landmarks),
+            around=away_from_mouth(landmarks),
+            hues=own_hues(source, landmarks),
             eyes=make_eyes(source, landmarks),
             interior=make_interior(source, landmarks),
             closing=closing_actions(landmarks),
@@ -200,11 +204,14 @@ class NeuralFaceGenerator:
         alpha = seen_where_moved(whole, mouth, self._window_weight, side) * prepared.window
         if not prepared.mouth_shown:
             alpha[round(_EYES_ABOVE * MAP_PX) :] = 0
+        soft = np.ascontiguousarray(mouth[..., 3:6])
+        steady_skin(mouth, prepared.around)
+        own_ink(mouth, prepared.hues)
         paint_patch(
             prepared.source_bgr,
             whole,
             mouth,
-            prepared.interior.draw(wanted, _share(mouth[..., 6]), np.ascontiguousarray(mouth[..., 3:6])),
+            prepared.interior.draw(wanted, _share(mouth[..., 6]), soft),
             self._window_weight,
             np.ascontiguousarray(alpha, np.float32),
             self._window,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,3 +88,34 @@ def still(maps: FloatArray, side_px: int) -> FloatArray:
     changed = np.empty(maps.shape[:2], np.float32)
     _still(maps, side_px, changed)
     return changed
+
+
+_GREY = np.array([0.11, 0.59, 0.30], np.float32)
+"""B, G, R -> brightness."""
+
+
+def own_ink(maps: FloatArray, hues: FloatArray) -> None:
+    """Keep what is painted on skin and lips within the face's own hues; changes ``maps``.
+
+    Without, a picture's bared teeth are covered by lips of the colour the networks know best: bright red.
+
+    Args:
+        maps: float32 ``(M, M, C)``: colours B, G, R in its channels 3 to 5.
+        hues: float32 ``(2, 3)``: least and greatest share of each colour in the brightness.
+    """
+    bright = (maps[..., 3:6] @ _GREY)[..., None]
+    np.clip(maps[..., 3:6], bright * hues[0], bright * hues[1], out=maps[..., 3:6])
+
+
+def steady_skin(maps: FloatArray, away: FloatArray) -> None:
+    """Even out the steps of two cells that upsampling leaves in the flow of skin; changes ``maps``.
+
+    Args:
+        maps: float32 ``(M, M, C)``: flow in its channels 0 and 1.
+        away: float32 ``(M, M)``: 1 on skin, 0 on the lips, whose flow has a true edge.
+    """
+    even = cv2.sepFilter2D(maps[..., :2], -1, _EVEN, _EVEN, borderType=cv2.BORDER_REPLICATE)
+    maps[..., :2] += away[..., None] * (even - maps[..., :2])
+
+
+_EVEN = np.array([0.25, 0.5, 0.25], np.float32)

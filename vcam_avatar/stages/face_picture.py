@@ -229,6 +229,42 @@ def away_from_lips(landmarks: FloatArray) -> FloatArray:
     return np.asarray(1 - grown, np.float32)
 
 
+def away_from_mouth(landmarks: FloatArray) -> FloatArray:
+    """The same around the whole lips."""
+    left, top = MOUTH_WINDOW[:2]
+    outline = (landmarks[48:60] - (left, top)) * 2 * MAP_PX - 0.5
+    lips = np.zeros((MAP_PX, MAP_PX), np.float32)
+    cv2.fillPoly(lips, [np.rint(outline).astype(np.int32)], 1.0)
+    grown = cv2.blur(cv2.dilate(lips, np.ones((3, 3), np.uint8)), (3, 3))
+    return np.asarray(1 - grown, np.float32)
+
+
+def own_hues(source_bgr: ByteArray, landmarks: FloatArray) -> FloatArray:
+    """Hues of a face's lips and cheeks.
+
+    Args:
+        source_bgr: uint8 ``(S, S, 3)``: the unit face crop.
+        landmarks: float ``(68, 2)`` in the unit crop.
+
+    Returns:
+        float32 ``(2, 3)``: least and greatest share of B, G, R in the brightness, a little apart.
+    """
+    side = len(source_bgr)
+    lips = np.zeros((side, side), np.uint8)
+    corners = np.rint(landmarks * side).astype(np.int32)
+    cv2.fillPoly(lips, [corners[48:60]], 1)
+    cv2.fillPoly(lips, [corners[60:68]], 0)
+    cheeks = np.zeros_like(lips)
+    for eye, corner in ((36, 48), (45, 54)):
+        x, y = ((landmarks[eye] + landmarks[corner]) / 2 * side).astype(int)
+        cv2.circle(cheeks, (int(x), int(y)), max(2, side // 32), 1, -1)
+    shares = []
+    for part in (lips, cheeks):
+        colour = source_bgr[part > 0].mean(0) if part.any() else np.full(3, 128.0)
+        shares.append(colour / max(float(colour @ [0.11, 0.59, 0.30]), 1.0))
+    return np.asarray([0.93 * np.min(shares, 0), 1.07 * np.max(shares, 0)], np.float32)
+
+
 def crop_feather(side: int = MAP_PX, width: float = 0.1) -> FloatArray:
     """float32 ``(side, side)`` over the unit crop: 1 inside, smoothly 0 at the border."""
     return window_weight(side, width)

@@ -83,6 +83,10 @@ class PreparedFace:
     """float32 ``(80, 80, 6)``: the decoder's answer for ``rest``, taken off every answer."""
     rest_mouth: FloatArray
     """float32 ``(80, 80, 7)``: the same for the mouth's window."""
+    around: FloatArray
+    """float32 ``(80, 80)``: the same, 0 on all of the lips."""
+    hues: FloatArray
+    """float32 ``(2, 3)``: least and greatest share of B, G, R in the brightness of skin and lips."""
     eyes: list[Eye]
     """Lids and irises."""
     skin: FloatArray
