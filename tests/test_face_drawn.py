@@ -90,3 +90,16 @@ def test_smaller_patches_show_the_same(mouth: DrawnMouth) -> None:
 def test_pictures_with_many_colours_are_not_drawings() -> None:
     shaded = drawing().astype(np.int16) + np.linspace(-40, 40, SIDE).astype(np.int16)[:, None, None]
     assert find_drawn_mouth(np.clip(shaded, 0, 255).astype(np.uint8), landmarks()) is None
+
+
+def test_open_mouth_stays_above_the_chin() -> None:
+    picture = drawing()
+    cv2.line(picture, (60, 190), (196, 190), INK, 8, cv2.LINE_AA)
+    near = find_drawn_mouth(picture, landmarks())
+    assert near is not None
+    assert 28 < near.room < 34
+    patch = np.zeros((SIDE, SIDE, 4), np.uint8)
+    patch[..., :3] = picture
+    near.draw(SAID["aa"], patch)
+    between = patch[181:185, 128, :3].astype(int)
+    assert np.abs(between - SKIN).max() < 30

@@ -65,6 +65,8 @@ class DrawnMouth:
     """float32 ``(3,)`` BGR."""
     open_mouth: bool
     """The picture's own mouth is open."""
+    room: float
+    """How far below the middle the chin's line or the neck begins, in px."""
 
     def scaled(self, side_px: int) -> "DrawnMouth":
         """The same for a patch of another size."""
@@ -78,6 +80,7 @@ class DrawnMouth:
             bend=self.bend * scale,
             line=self.line * scale,
             stroke=self.stroke * scale,
+            room=self.room * scale,
         )
 
     def draw(self, expression: Expression, patch: ByteArray) -> None:
@@ -129,8 +132,10 @@ class _Shape:
         base = mouth.middle[1] + mouth.slope * half * t + bend * (t**2 - 0.4)
         round_ends = 0.5 if rounding > 0.2 or opening > 0.3 else 0.7
         arch = (1 - t**2) ** round_ends
-        self.upper = np.stack([x, base - 0.32 * height * arch], 1)
-        self.lower = np.stack([x, base + 0.68 * height * arch], 1)
+        # The jaw of a drawing stays where it is: a mouth that would cross the chin opens upwards instead.
+        below = min(0.68 * height, max(0.2 * height, mouth.room - 1.5 * mouth.line))
+        self.upper = np.stack([x, base - min(height - below, 0.45 * height) * arch], 1)
+        self.lower = np.stack([x, base + below * arch], 1)
 
     def box(self, side: int) -> tuple[int, int, int, int]:
         """Left, top, right, bottom: the picture's own mouth, which is painted out, and this one."""
@@ -215,7 +220,20 @@ def find_drawn_mouth(source_bgr: ByteArray, landmarks: FloatArray) -> DrawnMouth
     mask = _mouth_mask(far > _INK_REACH, centre - (left, top), across)
     if mask is None:
         return None
-    return _described(source_bgr, window, mask, (left, top))
+    found = _described(source_bgr, window, mask, (left, top))
+    return replace(
+        found, room=_room_below(source_bgr, skin, found, top + int(np.flatnonzero(mask.any(1))[-1]))
+    )
+
+
+def _room_below(source: ByteArray, skin: FloatArray, mouth: DrawnMouth, bottom: int) -> float:
+    """Pixels from the middle of a mouth that ends at row ``bottom`` down to what is not skin."""
+    reach = 0.3 * mouth.width
+    left, right = (round(mouth.middle[0] + k * reach) for k in (-1, 1))
+    first = bottom + max(2, round(mouth.line / 2))
+    below = source[first:, max(0, left) : right + 1]
+    other = np.flatnonzero((np.abs(below.astype(np.float32) - skin).max(2) > _INK_REACH).any(1))
+    return float(first + (other[0] if len(other) else len(source)) - mouth.middle[1])
 
 
 def _few_colours(colours: Any) -> tuple[float, float]:
@@ -287,4 +305,5 @@ def _described(source: ByteArray, window: ByteArray, mask: ByteArray, corner: tu
         ink=ink,
         teeth=_commonest(light) if len(light) > 20 else _WHITE,
         open_mouth=len(light) > _OPEN_SHARE * len(colours),
+        room=float("inf"),
     )
