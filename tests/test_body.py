@@ -8,6 +8,7 @@ from body_scene import CLOTH, HEIGHT, SKIN, WALL, WIDTH, draw, landmarks, points
 from vcam_avatar.avatars.layers import Layers, load_layers, save_layers
 from vcam_avatar.avatars.layers_build import build_layers
 from vcam_avatar.avatars.layers_inpaint import fill_patches
+from vcam_avatar.avatars.layers_matte import cut_person
 from vcam_avatar.errors import AvatarDataError
 from vcam_avatar.media import Size, face_crop_matrix
 from vcam_avatar.stages.body import BodyGenerator
@@ -105,6 +106,17 @@ def test_sleeves_and_skin_are_recognised(layers):
         middle = arm.upper.image_bgra[arm.upper.image_bgra.shape[0] // 2, arm.upper.image_bgra.shape[1] // 2]
         assert np.abs(middle[:3].astype(float) - CLOTH).max() < 25
         assert middle[3] > 240
+
+
+def test_a_thing_in_the_room_of_the_persons_colour_is_not_the_person():
+    picture, mask = draw()
+    picture[40:300, 20:40] = picture[mask > 127][0]
+    rough = mask.copy()
+    rough[40:300, 20:40] = 40
+    person, alpha = cut_person(picture, rough, [], None)
+    assert person[mask > 127].mean() > 0.9
+    assert not person[60:280, 22:38].any()
+    assert alpha[60:280, 22:38].max() < 0.2
 
 
 def test_own_arms_bring_nothing_of_the_room_along(layers):

@@ -21,8 +21,9 @@ from vcam_avatar.avatars.layers_matte import cut_person
 from vcam_avatar.avatars.layers_own import cut_own_arms
 from vcam_avatar.avatars.layers_parts import read_parts
 from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, find_arm
-from vcam_avatar.avatars.layers_skin import read_skin
-from vcam_avatar.avatars.layers_strip import cloth_sleeve, cut_upper_arm, empty_strip, narrow_elbow
+from vcam_avatar.avatars.layers_skin import read_arm_skin, read_skin
+from vcam_avatar.avatars.layers_sleeve import cloth_sleeve, empty_strip, narrow_elbow
+from vcam_avatar.avatars.layers_strip import cut_upper_arm
 from vcam_avatar.avatars.layers_torso import claim_skin, skin_map, trim_forearms
 from vcam_avatar.media import ByteArray, FloatArray, Size
 from vcam_avatar.stages.pose_layout import (
@@ -95,7 +96,7 @@ def build_layers(
     ]
     parts = read_parts(bgr, person_mask, seen) if network else None
     if parts is not None:
-        person_mask = better_mask(person_mask, parts)
+        person_mask = better_mask(person_mask, parts, face)
     person, alpha = cut_person(bgr, person_mask, shown, picture[..., 3] if cut_out else None)
     height, width = person.shape
     xs, ys = np.meshgrid(np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5)
@@ -136,6 +137,7 @@ def build_layers(
         # A foreshortened forearm hides its sleeve: one that reaches the elbow goes a little beyond it.
         sleeve_end = max(sleeve_end, 1.18)
     sleeve_end = min(sleeve_end, 0.84) if sleeve_end < 1.05 else sleeve_end
+    skin["arm"] = read_arm_skin(scene, list(arms.values()), skin["skin"], sleeve_end)
     made = {n: _arm_layers(scene, arm, skin, shares[n], sleeve_end, cuts[n][1]) for n, arm in arms.items()}
     layers = Layers(Size(width, height), core, background, made["left"], made["right"])
     joints = {n: points[[s, e, w, *range(h, h + 21)]] for n, (s, e, w, h, _) in _SIDES.items()}
@@ -153,7 +155,7 @@ def _upper_arm(
     read: float | None = None,
 ) -> tuple[Strip, float]:
     return cut_upper_arm(
-        scene.picture, scene.alpha, skin["skin"],
+        scene.picture, scene.alpha, skin["skin"], skin.get("arm", skin["skin"]),
         shoulder=arm.shoulder, elbow=arm.elbow, wrist=arm.wrist, side=arm.side, radius=arm.radius,
         elbow_radius=arm.elbow_radius, length_px=arm.upper_px, lower=np.asarray(arm.lower),
         seen=arm.upper_seen, sleeve_end=sleeve_end, seen_end=seen_end, share=share, read=read,
@@ -168,7 +170,7 @@ def _arm_layers(
     if sleeve_end < 0.85:
         upper = narrow_elbow(upper, min(arm.elbow_radius, 0.44 * arm.palm_px))
     if sleeve_end > 1.08:
-        fore = cloth_sleeve(upper, sleeve_end - 1, arm.fore_px, arm.radius, arm.palm_px)
+        fore = cloth_sleeve(upper, sleeve_end - 1, arm.fore_px, arm.radius, arm.palm_px, arm.elbow_radius)
     else:
         fore = empty_strip(arm.fore_px, arm.radius)
     skin_bgr = tuple(float(round(v, 1)) for v in skin["skin"])

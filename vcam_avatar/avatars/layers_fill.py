@@ -115,6 +115,21 @@ def nearest_colour(picture: FloatArray, valid: Mask) -> FloatArray:
     return np.asarray(np.where(valid[..., None], picture, table[label]), np.float32)
 
 
+def even_light(texture: FloatArray, level: float, share: FloatArray, sigma_px: float) -> FloatArray:
+    """Cloth without the deep shade and the glare that other things in the picture threw on it.
+
+    Args:
+        texture: ``(h, w, 3)``.
+        level: brightness (mean of the colours) of the cloth in ordinary light.
+        share: ``(h, 1)`` of every row: where to do so.
+        sigma_px: size of what counts as light and shade rather than as pattern.
+    """
+    low = cv2.GaussianBlur(texture.mean(-1), (0, 0), max(sigma_px, 1.0))
+    wanted = np.clip(low, 0.78 * level, 1.2 * level)
+    gain = np.clip(wanted / np.maximum(low, 1), 0.55, 2.2)
+    return np.asarray(texture * (1 + (gain - 1) * share)[..., None], np.float32)
+
+
 def guided(guide: FloatArray, mask: FloatArray, radius_px: int, epsilon: float) -> FloatArray:
     """Edge-following smoothing of ``mask`` (He et al.), grey guide 0 to 255."""
     size = (2 * radius_px + 1, 2 * radius_px + 1)

@@ -46,6 +46,10 @@ def cut_person(
     found = _grab(small, state)
     count, label, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
     keep = stats[:, cv2.CC_STAT_AREA] > 0.002 * found.size
+    # A thing in the room of the person's colours is not the person unless the rough mask is sure somewhere.
+    sure = np.zeros(count, bool)
+    sure[np.unique(label[rough > 0.8])] = True
+    keep &= sure
     keep[0] = False
     found = keep[label] if count > 1 else found
     large = cv2.resize(found.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)

@@ -62,6 +62,32 @@ def read_skin(scene: Scene, arms: list[ArmSeen]) -> dict[str, Any]:
     return {"skin": bright, "shadow": dark, "light": light}
 
 
+def read_arm_skin(scene: Scene, arms: list[ArmSeen], hand_bgr: Any, sleeve_end: float) -> Any:
+    """Colour of bare arms in light where enough of them is seen beyond ``sleeve_end``, else the hand's.
+
+    Hands are often redder than arms: with the arms drawn in the hands' colour nobody would look the same.
+    """
+    bare = np.zeros(scene.person.shape, bool)
+    hands = np.zeros(scene.person.shape, bool)
+    for arm in arms:
+        if arm.upper_seen:
+            to_bone, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
+            bare |= (to_bone < 0.75 * arm.elbow_radius) & (along > sleeve_end + 0.12) & (along < 1)
+            to_bone, along, _ = distance_to_bone(scene.grid, arm.elbow, arm.wrist)
+            bare |= (to_bone < 0.5 * arm.elbow_radius) & (along > sleeve_end - 0.9) & (along < 0.85)
+        for point in arm.hand:
+            hands |= np.hypot(*np.moveaxis(scene.grid - point, -1, 0)) < 0.35 * arm.palm_px
+    shown = scene.picture[bare & scene.person & ~hands]
+    pixels = _like(shown, np.asarray(hand_bgr))
+    if len(pixels) < max(_ENOUGH, 0.4 * len(shown)):
+        return hand_bgr
+    order = pixels.sum(1).argsort()
+    bright = pixels[order[int(0.75 * len(order)) : max(int(0.97 * len(order)), 1)]].mean(0)
+    # Half way between the two: the pixels seen may lie in coloured light.
+    bright = 0.55 * bright + 0.45 * hand_bgr * (bright.sum() / hand_bgr.sum())
+    return np.clip(bright, 0.92 * hand_bgr, 1.2 * hand_bgr)
+
+
 def _like(pixels: Any, face_colour: Any) -> Any:
     """Those of ``pixels`` that could be skin of that face: rings and what is seen between fingers are not."""
     ratio = np.log((pixels + 8) / (pixels.sum(1, keepdims=True) + 24)) - np.log(

@@ -1,12 +1,10 @@
 """Arms as straightened strips: cut from the picture where they are seen, made up where they are not."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 
 from vcam_avatar.avatars.layers import Strip
-from vcam_avatar.avatars.layers_fill import Mask, blur, fill_smooth, grow, smooth
+from vcam_avatar.avatars.layers_fill import Mask, blur, even_light, fill_smooth, grow, smooth
 from vcam_avatar.media import FloatArray
 
 _START, _END = -0.30, 1.22
@@ -23,6 +21,7 @@ def cut_upper_arm(
     picture: FloatArray,
     alpha: FloatArray,
     skin_bgr: FloatArray,
+    arm_bgr: FloatArray,
     *,
     shoulder: FloatArray,
     elbow: FloatArray,
@@ -43,7 +42,8 @@ def cut_upper_arm(
     Args:
         picture: float32 ``(h, w, 3)`` BGR.
         alpha: float32 ``(h, w)`` person.
-        skin_bgr: colour of skin in light.
+        skin_bgr: colour of hands in light.
+        arm_bgr: colour of bare arms in light.
         shoulder: and ``elbow``, ``wrist``: pixels.
         side: 1 when the arm lies right of the body in the picture, else -1.
         radius: of the upper arm, pixels.
@@ -102,7 +102,7 @@ def cut_upper_arm(
         if read is not None:
             # Where colours and the network do not agree, sleeves are taken for longer than they are.
             sleeve_end = read if abs(read - sleeve_end) < _HEMS_AGREE else min(read, sleeve_end)
-    trusted, filled = _materials(trusted, colour, skin_bgr, t, c, radius, width, sleeve_end)
+    trusted, filled = _materials(trusted, colour, (skin_bgr, arm_bgr), t, c, radius, width, sleeve_end)
     keep = blur(trusted, 1.2)[..., None]
     texture = np.where(trusted[..., None], colour * keep + filled * (1 - keep), filled)
     # A made-up inner side lies in the shade of the arm.
@@ -111,21 +111,26 @@ def cut_upper_arm(
     usual = trusted & ((t > 0.05) & (t < 0.4))[:, None] & (np.abs(c)[None] < 0.6 * radius)
     if sleeve_end > 0.1 and int(usual.sum()) > 30:
         sleeve = smooth(t, 0.35, 0.55) * (t < (sleeve_end if sleeve_end < 0.85 else 2.0))
-        texture = _even(texture, float(np.median(colour[usual].mean(-1))), sleeve[:, None], 0.35 * radius)
-    silhouette = _silhouette(person, outward, inner, limit, t, width, elbow_radius, seen_length, seen, hem)
+        texture = even_light(
+            texture, float(np.median(colour[usual].mean(-1))), sleeve[:, None], 0.35 * radius
+        )
+    silhouette = _silhouette(
+        person, outward, inner, limit, t, width, elbow_radius, seen_length, seen, hem, sleeve_end
+    )
     image = np.concatenate([np.clip(texture, 0, 255), silhouette[..., None] * 255], -1)
     return Strip(np.rint(image).astype(np.uint8), _START, _END, half, length_px), sleeve_end
 
 
 def _materials(
-    trusted: Mask, colour: FloatArray, skin_bgr: FloatArray, t: FloatArray, c: FloatArray, radius: float,
-    width: FloatArray, sleeve_end: float,
+    trusted: Mask, colour: FloatArray, skins: tuple[FloatArray, FloatArray], t: FloatArray, c: FloatArray,
+    radius: float, width: FloatArray, sleeve_end: float,
 ) -> tuple[Mask, FloatArray]:  # fmt: skip
     """Sort out what is cloth and what is skin, and continue each where it belongs.
 
     Returns:
         The pixels that can be kept, and a filling for all others.
     """
+    skin_bgr, arm_bgr = skins
     top = trusted & ((t > 0.05) & (t < 0.35))[:, None] & (np.abs(c)[None] < 0.6 * radius)
     if int(top.sum()) <= 10:
         return trusted, fill_smooth(colour, trusted) if int(trusted.sum()) > 30 else colour
@@ -135,7 +140,9 @@ def _materials(
     if sleeve_end > 0.85:
         # A hand beside the sleeve is not cloth.
         kept = trusted & ~grow((to_skin < 0.8 * to_cloth) & (t > 0.4)[:, None], 3)
-        return kept, fill_smooth(colour, kept) if int(kept.sum()) > 30 else colour
+        if int(kept.sum()) <= 30:
+            return kept, colour
+        return kept, _continue_folds(colour, kept, fill_smooth(colour, kept), 0.35 * radius)
     if sleeve_end < 0.1:
         # A strap or a robe beside a bare arm is not skin.
         bare = trusted & (np.linalg.norm((hue - hue_of(skin_bgr))[..., :3], axis=-1) < 0.35)
@@ -144,51 +151,58 @@ def _materials(
     below = np.broadcast_to((t > sleeve_end)[:, None], trusted.shape)
     near_hem = np.abs(t - sleeve_end)[:, None] < 0.05
     # Cuffs of another colour are neither.
-    cloth = trusted & ~below & ((to_cloth < to_skin) | (to_skin > _NO_SKIN) | (t < 0.4)[:, None])
-    skin = trusted & below & (np.linalg.norm((hue - hue_of(skin_bgr))[..., :3], axis=-1) < _SURE_SKIN)
+    seems_cloth = (to_cloth < to_skin) | (to_skin > _NO_SKIN)
+    cloth = trusted & ~below & (seems_cloth | (t < min(0.4, 0.7 * sleeve_end))[:, None])
+    sure_skin = np.linalg.norm((hue - hue_of(skin_bgr))[..., :3], axis=-1) < _SURE_SKIN
+    skin = trusted & below & sure_skin
     across = np.asarray(np.abs(c)[None] / np.maximum(width, 1), np.float32)
-    bare = _bare_arm(colour, skin, skin_bgr, across, below, radius)
+    bare = _bare_arm(colour, skin, arm_bgr, across, below, radius)
     sleeve = fill_smooth(colour, cloth) if int(cloth.sum()) > 30 else colour
-    kept = cloth | (trusted & near_hem & ~below)
+    kept = cloth | (trusted & near_hem & ~below & (seems_cloth | ~sure_skin))
     return kept, np.where(below[..., None], bare, sleeve).astype(np.float32)
+
+
+def _continue_folds(colour: FloatArray, kept: Mask, filled: FloatArray, sigma_px: float) -> FloatArray:
+    """Folds and threads of the cloth go on, mirrored, below what is seen of it."""
+    rows = np.arange(len(kept))[:, None]
+    last = np.where(kept.any(0), len(kept) - 1 - np.argmax(kept[::-1], 0), -1)
+    if not (last > 0).any():
+        return filled
+    known = np.flatnonzero(last > 0)
+    slope = float(np.polyfit(known, last[known], 1)[0]) if len(known) > 4 else 0.0
+    # The mirror's edge: straight, or folds would turn into waves.
+    edge = np.arange(kept.shape[1]) * np.clip(slope, -0.5, 0.5)
+    last = (edge + np.percentile((last - edge)[known], 35))[None].astype(np.float32)
+    columns = np.broadcast_to(np.arange(kept.shape[1], dtype=np.float32)[None], kept.shape)
+    mirrored = np.abs(2 * last - rows - 4).astype(np.float32)
+    low = cv2.GaussianBlur(fill_smooth(colour, kept), (0, 0), max(sigma_px, 1.0))
+    detail = np.where(grow(kept, -2)[..., None], np.clip(colour - low, -24, 24), 0).astype(np.float32)
+    found = cv2.remap(detail, np.ascontiguousarray(columns), mirrored, cv2.INTER_LINEAR)
+    return np.asarray(filled + found * smooth(rows - last, 0, 4)[..., None], np.float32)
 
 
 def _bare_arm(
     colour: FloatArray, skin: Mask, skin_bgr: FloatArray, across: FloatArray, below: Mask, radius: float
 ) -> FloatArray:
-    """A round arm in the hands' skin: forearms are drawn in it, and both must go together.
+    """A round arm in its own skin; the drawn forearm turns into the hand's on its way.
 
     What the picture shows gives the fine detail, a part of its light and shade, and how dark it is.
     """
-    made_up = skin_bgr[None, None] * (1.0 - 0.22 * np.clip(across, 0, 1.2) ** 2)[..., None]
+    made_up = skin_bgr[None, None] * (1.06 - 0.27 * np.clip(across, 0, 1.2) ** 2)[..., None]
     if int(skin.sum()) <= 0.08 * int(below.sum()):
         return np.asarray(made_up, np.float32)
     level = float(np.median(colour[skin].sum(1))) / max(float(skin_bgr.sum()), 1.0)
-    made_up = made_up * np.clip(level, 0.88, 1.08)
+    made_up = made_up * np.clip(level, 0.95, 1.08)
     low = cv2.GaussianBlur(fill_smooth(colour, skin), (0, 0), max(0.2 * radius, 1.0))
-    detail = np.where(grow(skin, -2)[..., None], np.clip(colour - low, -16, 16), 0)
-    gain = np.clip(low.sum(-1) / np.maximum(made_up.sum(-1), 1), 0.85, 1.12)[..., None] ** 0.5
+    detail = np.where(grow(skin, -5)[..., None], np.clip(colour - low, -10, 10), 0)
+    gain = np.clip(low.sum(-1) / np.maximum(made_up.sum(-1), 1), 0.92, 1.12)[..., None] ** 0.5
     return np.asarray(made_up * gain + detail, np.float32)
-
-
-def _even(texture: FloatArray, level: float, share: FloatArray, sigma_px: float) -> FloatArray:
-    """Cloth without the deep shade and the glare that other things in the picture threw on it.
-
-    Args:
-        texture: ``(h, w, 3)``.
-        level: brightness (mean of the colours) of the cloth in ordinary light.
-        share: ``(h, 1)`` of every row: where to do so.
-        sigma_px: size of what counts as light and shade rather than as pattern.
-    """
-    low = cv2.GaussianBlur(texture.mean(-1), (0, 0), max(sigma_px, 1.0))
-    wanted = np.clip(low, 0.78 * level, 1.2 * level)
-    gain = np.clip(wanted / np.maximum(low, 1), 0.55, 2.2)
-    return np.asarray(texture * (1 + (gain - 1) * share)[..., None], np.float32)
 
 
 def _silhouette(
     person: FloatArray, outward: FloatArray, inner: FloatArray, limit: FloatArray, t: FloatArray,
     width: FloatArray, elbow_radius: float, length: float, seen: bool, hem: float,
+    sleeve_end: float,
 ) -> FloatArray:  # fmt: skip
     """Alpha of an upper arm: outside the person's own edge, inside a soft line, round at the elbow."""
     rows = t[:, None] * length
@@ -202,6 +216,10 @@ def _silhouette(
     # Where the picture hides it, the arm must have an edge all the same.
     plain = 1 - smooth(np.abs(outward) - width, -1.5, 1.0)
     near = smooth(t[:, None], hem + 0.04, 0.92)
+    if sleeve_end < 0.85:
+        # Bare arms are smooth; the picture's edge is torn where a hand or the torso touches it.
+        bare = max(sleeve_end, 0.3)
+        near = np.maximum(near, smooth(t[:, None], bare - 0.01, bare + 0.02))
     edge = edge * (1 - near) + np.maximum(np.minimum(edge, plain), plain * (1 - own)) * near
     # Round end below the elbow.
     below = np.maximum(rows - length, 0)
@@ -266,69 +284,3 @@ def _sleeve_end(
         if cost < best - 1e-6:
             best, end = cost, float(cut)
     return end
-
-
-def narrow_elbow(strip: Strip, radius: float) -> Strip:
-    """A bare arm: no wider at the elbow than the forearm that goes on there."""
-    image = strip.image_bgra.astype(np.float32)
-    rows, columns = image.shape[:2]
-    t = strip.start + (np.arange(rows) + 0.5) / rows * (strip.end - strip.start)
-    c = np.abs((np.arange(columns) + 0.5) / columns * 2 - 1)[None] * strip.half_width_px
-    # The strip may be cut from a foreshortened arm: across and along have their own pixel sizes.
-    below = np.maximum(t - 1, 0)[:, None] * strip.length_px
-    wide = np.interp(t, [0.6, 0.95], [strip.half_width_px, radius])[:, None]
-    keep = np.where(
-        below > 0, 1 - smooth(np.hypot(below, c) - radius, -1.5, 1), 1 - smooth(c - wide, -1.5, 1)
-    )
-    image[..., 3] *= keep
-    return replace(strip, image_bgra=np.rint(image).astype(np.uint8))
-
-
-def cloth_sleeve(upper: Strip, end: float, fore_px: float, radius: float, palm_px: float) -> Strip:
-    """A sleeve for the forearm down to ``end`` (0 to 1), from the cloth of the upper arm."""
-    end = float(np.clip(end, 0.1, 0.97))
-    rows, columns = max(8, round((end + 0.3) * fore_px)), max(8, round(3 * radius))
-    half = 1.5 * radius
-    start = -0.3
-    source = upper.image_bgra[..., :3].astype(np.float32)
-    count = len(source)
-    first, last = (
-        int((0.25 - upper.start) / (upper.end - upper.start) * count),
-        int((0.7 - upper.start) / (upper.end - upper.start) * count),
-    )
-    cloth = source[max(first, 0) : max(last, first + 4)]
-    middle = cloth[:, int(0.35 * cloth.shape[1]) : int(0.65 * cloth.shape[1]) + 1]
-    cloth = _even(
-        cloth, float(np.median(middle.mean(-1))), np.ones((len(cloth), 1), np.float32), 0.25 * radius
-    )
-    # Down the forearm the cloth is continued upside down from the elbow: no visible joint.
-    strip = np.concatenate([cloth[::-1], cloth])
-    t = start + (np.arange(rows) + 0.5) / rows * (end - start)
-    c = ((np.arange(columns) + 0.5) / columns * 2 - 1) * half
-    width = np.interp(t, [-0.3, 0, 0.3, 1.0], [0.98, 0.98, 0.95, 0.0]) * radius
-    width = np.maximum(width, np.interp(t, [0, 1.0], [0.98 * radius, 0.48 * palm_px]))
-    map_y = np.repeat((((t - start) / (end - start)) * (len(strip) - 1))[:, None], columns, 1)
-    u = np.clip(c[None] / np.maximum(width[:, None], 1), -1, 1) * 0.86 * radius / upper.half_width_px
-    map_x = (u + 1) / 2 * (strip.shape[1] - 1)
-    colour = cv2.remap(
-        strip,
-        map_x.astype(np.float32),
-        map_y.astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
-    across = np.abs(c)[None] / np.maximum(width[:, None], 1)
-    shade = 1.02 - 0.28 * smooth(across, 0.45, 1.0)
-    hem = smooth(t[:, None], end - 0.05, end - 0.045)
-    shade = shade * (1 - 0.10 * hem) * (1 - 0.12 * smooth(np.abs(t[:, None] - (end - 0.05)), 0.008, 0.0))
-    above = np.maximum(-t, 0)[:, None] * fore_px
-    round_top = np.hypot(above, c[None])
-    alpha = np.where(t[:, None] < 0, 1 - smooth(round_top, 0.98 * radius - 1.5, 0.98 * radius + 1), 1.0)
-    alpha = alpha * (1 - smooth(np.abs(c)[None] - width[:, None], -1.5, 1.0))
-    image = np.concatenate([np.clip(colour * shade[..., None], 0, 255), alpha[..., None] * 255], -1)
-    return Strip(np.rint(image).astype(np.uint8), start, end, half, fore_px)
-
-
-def empty_strip(length_px: float, half_width_px: float) -> Strip:
-    """Nothing but a length: the bare forearm comes from the hand mesh."""
-    return Strip(np.zeros((2, 2, 4), np.uint8), 0.0, 1.0, half_width_px, length_px)

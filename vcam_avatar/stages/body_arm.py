@@ -67,6 +67,8 @@ class FrameStrip:
     end: float
     half_width_px: float
     length_px: float
+    line: ByteArray | None = None
+    """The line around a drawn arm, like ``texture``; None: no line."""
 
     @property
     def is_empty(self) -> bool:
@@ -74,10 +76,18 @@ class FrameStrip:
         return len(self.texture) <= 2
 
     def draw(
-        self, target: ByteArray, upper: FloatArray, lower: FloatArray, raised: Raised = _HANGING
+        self,
+        target: ByteArray,
+        upper: FloatArray,
+        lower: FloatArray,
+        raised: Raised = _HANGING,
+        texture: ByteArray | None = None,
     ) -> None:
-        """Draw along the bone from ``upper`` to ``lower`` (frame pixels): between the joints as long as the
-        bone appears, beyond them at natural length, across always as wide as it is."""
+        """Draw along the bone from ``upper`` to ``lower`` (frame pixels).
+
+        Between the joints the strip is as long as the bone appears, beyond them it has its natural length;
+        across it is always as wide as it is. ``texture``: by default the strip's own.
+        """
         if self.is_empty:
             return
         bone = np.asarray(lower, np.float64) - upper
@@ -97,11 +107,12 @@ class FrameStrip:
         across = np.array([axis[1], -axis[0]]) * self.half_width_px * raised.outward
         middle = upper + along[:, None] * axis
         target_px = (middle[:, None] + places[..., None] * across).reshape(-1, 2).astype(np.float32)
-        height, width = self.texture.shape[:2]
+        texture = self.texture if texture is None else texture
+        height, width = texture.shape[:2]
         texture_px = np.empty((_ROWS, _CORNERS, 2), np.float32)
         texture_px[..., 0] = (columns * raised.outward + 1) / 2 * width
         texture_px[..., 1] = ((t - self.start) / (self.end - self.start) * height)[:, None]
-        draw_triangles(target, self.texture, target_px, texture_px.reshape(-1, 2), _TRIANGLES)
+        draw_triangles(target, texture, target_px, texture_px.reshape(-1, 2), _TRIANGLES)
 
 
 @dataclass(frozen=True, slots=True)

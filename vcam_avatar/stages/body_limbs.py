@@ -30,6 +30,11 @@ def draw_arm(
     matrices, palm = hand
     raised = raised_share(placed.elbow[:2] - placed.shoulder[:2], arm.outward)
     shape = Raised(raised, arm.outward, arm.top, arm.soft_px)
+    # Lines first: where the halves of an arm meet there is none.
+    if arm.upper.line is not None:
+        arm.upper.draw(target, placed.shoulder[:2], placed.elbow[:2], shape, arm.upper.line)
+    if arm.fore.line is not None:
+        arm.fore.draw(target, placed.elbow[:2], placed.wrist[:2], texture=arm.fore.line)
     arm.upper.draw(target, placed.shoulder[:2], placed.elbow[:2], shape)
     sleeve = arm.style.sleeve_end - 1
 
@@ -44,9 +49,13 @@ def draw_arm(
         return drawn
 
     if arm.fore.is_empty:
-        last = paint((-0.02, 0.1))
+        last = paint((0.0, 0.25))
     elif sleeve < 0.85:
-        _put(target, paint((max(-0.05, sleeve - 0.2), max(0.0, sleeve - 0.15)), 1.0))
+        # Forearms do not lie on their bones exactly: nothing of them but what comes out of the sleeve, and
+        # less of one that points at the viewer, whose thick end would look out beside it.
+        seen = np.hypot(*(placed.wrist[:2] - placed.elbow[:2])) / arm.fore.length_px
+        first = sleeve - 0.045 + 0.3 * float(np.clip(1 - seen, 0, 0.8))
+        _put(target, paint((first, first + 0.025), 1.0))
         arm.fore.draw(target, placed.elbow[:2], placed.wrist[:2])
         last = paint((max(0.8, sleeve), max(0.9, sleeve + 0.1)))
     else:

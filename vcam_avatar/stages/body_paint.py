@@ -16,6 +16,7 @@ from vcam_avatar.stages.body_raster import (
     paint,
     pose_vertices,
     reduce,
+    soften,
 )
 from vcam_avatar.stages.hands import HandMesh
 
@@ -91,6 +92,7 @@ class HandPainter:
         self._image = np.zeros(0, np.uint8)
         self._depth = np.zeros(0, np.float32)
         self._reduced = np.zeros(0, np.uint8)
+        self._soft = np.zeros(0, np.uint8)
         self._marks = np.zeros(0, np.uint8)
         self._hand = np.zeros(0, np.uint8)
 
@@ -148,6 +150,7 @@ class HandPainter:
             self._depth = np.zeros(samples, np.float32)
             self._image = np.zeros(samples * 4, np.uint8)
             self._reduced = np.zeros(width * height * 4, np.uint8)
+            self._soft = np.zeros(width * height * 4, np.uint8)
             self._marks = np.zeros(samples, np.uint8)
             self._hand = np.zeros(width * height, np.uint8)
         depth = self._depth[:samples].reshape(height * SUPERSAMPLE, width * SUPERSAMPLE)
@@ -165,7 +168,9 @@ class HandPainter:
             np.array([fade[0], slope, until], np.float32), np.array(tint, np.float32), depth, image, marks,
         )  # fmt: skip
         reduce(image, marks, out, hand)
-        return Painted(out, hand, left, top)
+        soft = self._soft[: width * height * 4].reshape(height, width, 4)
+        soften(out, soft)
+        return Painted(soft, hand, left, top)
 
 
 def _directions(light: FloatArray) -> FloatArray:

@@ -22,6 +22,9 @@ MARGIN = 0.12
 """What is kept of the person beyond the frame, in frame heights: leaning brings it into view."""
 _FOREARM_RADIUS = 0.36
 """Radius near the elbow of the mesh's forearm in palm lengths."""
+_LINE, _LINE_FROM = 0.7, 0.2
+"""Width of the line around drawn arms over that around hands, which is outside too; where it begins on the
+upper arm."""
 SIDES = (("right", ARMS[0]), ("left", ARMS[1]))
 
 
@@ -145,11 +148,12 @@ def prepare_arm(
     style = arm.hand
     palm = style.palm_px * scale
     radius = radius_of(arm.upper) * scale
-    upper = frame_strip(arm.upper, scale)
+    line = _LINE * style.outline_px * scale if style.outline_bgr is not None else 0.0
+    upper = frame_strip(arm.upper, scale, line, _LINE_FROM)
     outward = 1.0 if core.rest[joints[0], 0] > core.rest[NECK, 0] else -1.0
     place = (core.rest[joints[0]] - core.points[0] + core.texture_px[0] / OVERSAMPLE) * OVERSAMPLE
     return PreparedArm(
-        name, joints, upper, frame_strip(arm.fore, scale), style, palm,
+        name, joints, upper, frame_strip(arm.fore, scale, line), style, palm,
         float(np.clip(radius / (_FOREARM_RADIUS * palm), 0.75, 1.25)),
         make_ramp(style.skin_bgr, style.shadow_bgr, style.light, style.detail, style.toon),
         round(style.outline_px * scale), _tint(style),

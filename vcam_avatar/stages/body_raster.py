@@ -247,3 +247,23 @@ def reduce(image: Any, marks: Any, out: Any, hand: Any) -> None:
             out[y, x, 2] = (red + 510) // 1020
             out[y, x, 3] = (alpha + 2) // 4
             hand[y, x] = (mark + 2) // 4
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def soften(image: Any, out: Any) -> None:
+    """Blur premultiplied BGRA by a pixel where alpha changes: two samples a row still show as steps."""
+    height, width = image.shape[0], image.shape[1]
+    for y in range(height):
+        for x in range(width):
+            up, down = image[max(y - 1, 0), x], image[min(y + 1, height - 1), x]
+            left, right = image[y, max(x - 1, 0)], image[y, min(x + 1, width - 1)]
+            here = image[y, x]
+            low = min(min(here[3], up[3]), min(down[3], min(left[3], right[3])))
+            high = max(max(here[3], up[3]), max(down[3], max(left[3], right[3])))
+            if high - low < 48:
+                for channel in range(4):
+                    out[y, x, channel] = here[channel]
+                continue
+            for channel in range(4):
+                around = int(up[channel]) + int(down[channel]) + int(left[channel]) + int(right[channel])
+                out[y, x, channel] = (4 * int(here[channel]) + around + 4) // 8

@@ -40,17 +40,63 @@ def shoulder_top(strip: FrameStrip, outward: float, core: ByteArray, place: Floa
     return float(np.clip(high / max(wide, 1.0), 0.4, 1.0))
 
 
-def frame_strip(strip: Strip, scale: float) -> FrameStrip:
+def frame_strip(strip: Strip, scale: float, line_px: float = 0.0, from_t: float = -1.0) -> FrameStrip:
+    """A strip at the frame's scale.
+
+    Args:
+        scale: frame pixels per pixel of the strip.
+        line_px: width of a line around it in frame pixels; 0: none.
+        from_t: where along the bone that line begins.
+    """
     image = premultiply(strip.image_bgra)
+    line = None
     if image.shape[0] > 2:
         image = _at_scale(image, scale)
+        _soften_border(image)
+        if line_px > 0:
+            line = _line_around(image, line_px, (from_t - strip.start) / (strip.end - strip.start))
     return FrameStrip(
         np.ascontiguousarray(image),
         strip.start,
         strip.end,
         strip.half_width_px * scale,
         strip.length_px * scale,
+        line,
     )
+
+
+def _line_around(image: ByteArray, width_px: float, start: float) -> ByteArray:
+    """A line outside the silhouette of ``image``, premultiplied BGRA of the same shape.
+
+    Its colour is that of the darkest pixels at the silhouette's edge. It fades in at ``start``, a share of
+    the height.
+    """
+    radius = max(1, round(width_px * OVERSAMPLE))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    alpha = np.where(image[..., 3] > 127, np.uint8(255), np.uint8(0))
+    edge = (alpha > 0) & (cv2.erode(alpha, kernel, borderValue=0) == 0)
+    pixels = image[edge][:, :3].astype(np.float32)
+    if not len(pixels):
+        return np.zeros_like(image)
+    bright = pixels.sum(1)
+    colour = pixels[bright <= np.percentile(bright, 12)].mean(0)
+    wide = cv2.GaussianBlur(cv2.dilate(alpha, kernel), (0, 0), 0.5 * OVERSAMPLE).astype(np.float32) / 255
+    rows = (np.arange(len(image), dtype=np.float32) + 0.5) / len(image)
+    wide *= np.clip((rows - start) / 0.1 + 0.5, 0, 1)[:, None]
+    # Not below the strip itself: it is half transparent at the shoulder.
+    wide *= cv2.GaussianBlur(cv2.erode(255 - alpha, np.ones((3, 3), np.uint8)), (0, 0), OVERSAMPLE) > 0
+    out = np.concatenate([wide[..., None] * colour, wide[..., None] * 255], -1)
+    out = np.asarray(np.rint(out), np.uint8)
+    _soften_border(out)
+    return np.ascontiguousarray(out)
+
+
+def _soften_border(image: ByteArray) -> None:
+    """Fade out the last pixel at every side, in place: triangles themselves end in steps."""
+    for k in range(OVERSAMPLE):
+        share = (k + 0.5) / (OVERSAMPLE + 0.5)
+        for line in (image[k], image[-1 - k], image[:, k], image[:, -1 - k]):
+            line[:] = np.rint(line * share)
 
 
 def _at_scale(image: ByteArray, scale: float) -> ByteArray:
