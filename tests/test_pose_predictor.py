@@ -14,7 +14,7 @@ from vcam_avatar.stages.pose_idle import IdleMotion
 from vcam_avatar.stages.pose_layout import ARMS, FULL_BODY, LEFT_HIP, LEFT_WRIST, rest_pose
 from vcam_avatar.stages.pose_plan import raised_share
 from vcam_avatar.stages.pose_retarget import limit_pose
-from vcam_avatar.stages.pose_voice import NoiseFloor
+from vcam_avatar.stages.pose_voice import NoiseFloor, Stress
 
 
 def speechlike(seconds: float, seed: int = 0) -> FloatArray:
@@ -176,7 +176,7 @@ def test_one_unit_takes_less_than_two_milliseconds(predictor):
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 def test_claim_7_two_hours_neither_drift_nor_grow(predictor):
     import gc
     import resource
@@ -232,6 +232,37 @@ def test_noise_floor_tells_speech_from_rooms():
     assert not heard[10:74].any()
     assert heard[80:195].mean() > 0.9
     assert not heard[210:].any()
+
+
+def stress_ticks(sound):
+    from vcam_avatar.training.dataset import tick_rows
+
+    detector = Stress()
+    return np.flatnonzero([detector.heard(rows) for rows in tick_rows(sound, len(sound) // 640)])
+
+
+def test_stress_is_heard_where_whole_clips_have_it():
+    from vcam_avatar.training.pose_prosody import analyse
+
+    sound = speechlike(12)
+    stresses = analyse(sound).stress_rows / 100
+    heard = stress_ticks(sound) / 25 + 0.04
+    gap = heard[:, None] - stresses[None]
+    assert ((gap > -0.06) & (gap < 0.16)).any(1).mean() > 0.45
+    assert ((gap > -0.06) & (gap < 0.16)).any(0).mean() > 0.45
+    # Loudness as a whole does not matter.
+    np.testing.assert_array_equal(stress_ticks(sound * 0.3), stress_ticks(sound))
+
+
+def test_strokes_follow_strong_syllables(predictor):
+    """Hands are faster after a strong syllable than before it, on average over many."""
+    sound = np.concatenate([speechlike(12, seed) for seed in (0, 3, 6)])
+    speed = wrist_speed(perform(predictor, sound))
+    called = [t for t in stress_ticks(sound) if 8 < t < len(speed) - 8]
+    before, after = (
+        np.mean([speed[t + d] for t in called for d in span]) for span in ((-2, -1, 0), (2, 3, 4))
+    )
+    assert after > 1.5 * before
 
 
 def test_hands_that_rest_high_gesture_around_there():

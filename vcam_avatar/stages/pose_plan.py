@@ -24,12 +24,19 @@ _QUIET_TICKS = 10
 _QUIET_TO_REST_TICKS = 5
 """Only after this long without a voice may they go to rest for the pause's sake."""
 _SHORTEST_TICKS = 5
-_REACTION_TICKS, _READY = 3, 0.15
-"""Least time from the first sound to the first movement, and how likely it is in each tick after that."""
+_REACTION_TICKS, _READY = 2, 0.08
+"""Least time from the first sound to the first movement, and how likely it is in each tick after that, if no
+strong syllable calls for it."""
+_DONE, _IMPATIENT = 0.7, 0.02
+"""From this share of a unit on the hands wait for the next strong syllable; how likely they begin without one
+in each tick."""
+_SNAP = 0.65
+"""Share of its time that a unit takes when a syllable calls for it: nobody knew before, so hands hurry."""
 _ALWAYS, _NEVER = -1e4, 1e4
 _RECENT = 8
-_LIVELY, _FORCE = 1.5, 2.0
-"""How much lively units are preferred over calm ones that are as likely; more so on a strong syllable."""
+_CALM, _LIVELY, _FORCE = 1.0, 1.5, 2.0
+"""How much lively units are preferred over calm ones that are as likely: uncalled for; on a syllable, and how
+much more on the strongest."""
 _TRUST = 0.25
 """How far chance follows what the network finds likely: 0 would draw any unit."""
 _REACH = 0.9
@@ -205,11 +212,14 @@ class Planner:
         if self.resting:
             if self._spoken < _REACTION_TICKS or self._age < _SHORTEST_TICKS:
                 chance = _NEVER
-            elif u < _READY:
+            elif stress or u < _READY:
                 # Whoever begins to speak begins to move, sooner or later.
                 chance = _ALWAYS
-        elif silent or self._age >= 1.1 * self._length + 1:
+        elif silent:
             chance = _ALWAYS
+        elif self._age >= _DONE * self._length:
+            # What is done waits for a strong syllable, though not for ever.
+            chance = _ALWAYS if stress or u < _IMPATIENT else _NEVER
         elif self._age < _SHORTEST_TICKS:
             chance = _NEVER
         elif u < stress and self._age >= min(_STROKE_TICKS, 0.5 * self._length):
@@ -220,14 +230,16 @@ class Planner:
             self._next_length = float(self._rng.uniform(12, 17))
         else:
             natural = float(table.ticks[self._next])
-            self._next_length = float(np.clip(natural * self._rng.uniform(0.65, 1.0), 4, 45))
+            self._next_length = float(
+                np.clip(natural * self._rng.uniform(0.65, 1.0) * (_SNAP if stress > 0 else 1.0), 4, 45)
+            )
         return Offer(kept, self._plan(self._next, self._next_length, table.arms(pose)), self._next, chance)
 
     def _draw(self, logits: FloatArray | None, stress: float) -> int:
         if logits is None:
             return int(self._rng.integers(len(self._table.ticks)))
         score = _TRUST * np.array(logits, np.float64)
-        score[:-1] += (_LIVELY + _FORCE * stress) * self._table.energy
+        score[:-1] += (_LIVELY + _FORCE * stress if stress else _CALM) * self._table.energy
         score[:-1] -= self._away
         score[:-1] -= _LONG * np.maximum(0, self._table.ticks - _STROKE_TICKS)
         score[self._recent] -= 3.0
