@@ -112,3 +112,17 @@ def test_the_eyes_look_where_they_are_told() -> None:
             return float(np.mean(np.nonzero(box < 80)[1]))
 
         assert iris(right) - iris(left) > 0.2 * eye.width
+
+
+def test_on_th_the_tongue_lies_under_the_upper_teeth() -> None:
+    patch, landmarks = doll()
+    interior = make_interior(patch[..., :3], landmarks)
+    wide = np.ones((80, 80), np.float32)
+    teeth, tongue = (
+        interior.draw(action(jawOpen=0.16, tongueOut=out), wide, SOFT).astype(int) for out in (0.0, 0.35)
+    )
+    edge = np.flatnonzero(interior.upper[:, interior.side_px // 2, 3] > 0.9)[-1]
+    place = (slice(edge - 3, edge), interior.side_px // 2)
+    redness = [float((image[place][:, 2] - image[place][:, 0]).mean()) for image in (teeth, tongue)]
+    assert redness[1] > redness[0] + 15
+    np.testing.assert_array_equal(teeth[edge - 14 : edge - 10], tongue[edge - 14 : edge - 10])

@@ -1,5 +1,6 @@
 """The single measures of the lips, on clips in memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -58,28 +59,16 @@ class Clips:
         return {n: [c for c in v if c.visemes is not None] for n, v in groups.items() if v}
 
 
+Spoil = Callable[[FloatArray], FloatArray]
+"""What a bad line does to a sound."""
+
+
 def silence(ear: Ear, clips: Clips) -> dict[str, Any]:
     """L1: share of frames with an open mouth where nobody speaks, and closing time after speech."""
-    shares = {
-        name: float((ear.openings(sound, FPS) > OPEN).mean() * 100) for name, sound in silences().items()
-    }
+    shares = open_shares(ear, silences())
     music = [c for c in clips.clips if c.voice == "noise"]
     played = [c for c in music if "choir" not in c.name]
-    late = []
-    rng = np.random.default_rng(3)
-    for clip in clips.of("woman", "man", "piper"):
-        assert clip.visemes is not None
-        spoken = np.nonzero(clip.visemes)[0]
-        if not len(spoken):
-            continue
-        end = int(spoken[-1]) + 1
-        cut = clip.samples[: end * SAMPLE_RATE_HZ // 1000]
-        sound = np.concatenate([cut, np.zeros(SAMPLE_RATE_HZ, np.float32)])
-        sound = sound + room(len(sound), -55, rng)
-        openings = ear.openings(sound, FPS)
-        times = (np.arange(len(openings)) + 0.5) * 1000 / float(FPS)
-        after = np.nonzero((openings > OPEN) & (times > end))[0]
-        late.append(float(times[after[-1]] + 1000 / float(FPS) - end) if len(after) else 0.0)
+    late = closing_ms(ear, clips.of("woman", "man", "piper"))
     return {
         "open_percent": {k: round(v, 2) for k, v in shares.items()},
         "worst_percent": round(max(shares.values()), 2),
@@ -89,6 +78,34 @@ def silence(ear: Ear, clips: Clips) -> dict[str, Any]:
         "closed_after_ms_p95": float(np.percentile(late, 95)) if late else None,
         "n": len(late),
     }
+
+
+def open_shares(ear: Ear, sounds: dict[str, FloatArray], spoil: Spoil | None = None) -> dict[str, float]:
+    """Percent of frames with an open mouth in each sound."""
+    return {
+        name: float((ear.openings(sound if spoil is None else spoil(sound), FPS) > OPEN).mean() * 100)
+        for name, sound in sounds.items()
+    }
+
+
+def closing_ms(ear: Ear, spoken: list[Clip], spoil: Spoil | None = None) -> list[float]:
+    """How long after the last phone of each clip the mouth is open, the clip cut there, in a quiet room."""
+    late = []
+    rng = np.random.default_rng(3)
+    for clip in spoken:
+        assert clip.visemes is not None
+        heard = np.nonzero(clip.visemes)[0]
+        if not len(heard):
+            continue
+        end = int(heard[-1]) + 1
+        cut = clip.samples[: end * SAMPLE_RATE_HZ // 1000]
+        sound = np.concatenate([cut, np.zeros(SAMPLE_RATE_HZ, np.float32)])
+        sound = sound + room(len(sound), -55, rng)
+        openings = ear.openings(sound if spoil is None else spoil(sound), FPS)
+        times = (np.arange(len(openings)) + 0.5) * 1000 / float(FPS)
+        after = np.nonzero((openings > OPEN) & (times > end))[0]
+        late.append(float(times[after[-1]] + 1000 / float(FPS) - end) if len(after) else 0.0)
+    return late
 
 
 def _music_percent(ear: Ear, pieces: list[Clip]) -> float | None:

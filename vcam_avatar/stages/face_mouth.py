@@ -36,6 +36,10 @@ _SOFT_SHARE = 0.36
 """How much of the inside is the networks': style and place are theirs, edges and hairlines the drawing's."""
 _LOWER_DROP = 1.14
 """How much farther the lower teeth go down than the jaw's own point: the lip keeps their roots covered."""
+_TONGUE_TOP_MM = -4.0
+"""Where the lying tongue ends, below the closed lips' line."""
+_BETWEEN, _TIP_MM = 0.3, 3.6
+"""How far out the tongue comes before it lies between the teeth; how much of them its tip then covers."""
 _SHADOW_MM = 5.0
 """How far the lips' shadow reaches."""
 _DIMMEST = 0.5
@@ -97,8 +101,9 @@ class MouthInterior:
         picture = np.empty((shape[1], shape[0], 3), np.float32)
         picture[:] = self.dark
         layers = [(self.tongue, tongue), (self.lower, jaw * _LOWER_DROP), (self.upper, np.zeros(2))]
-        if out > 0.35:  # between the teeth: in front of the lower ones
-            layers = [layers[1], layers[2], layers[0]] if out > 0.9 else [layers[1], layers[0], layers[2]]
+        if out > _BETWEEN:  # on th: the tip in front, under the edge of the upper teeth
+            tip_mm = np.interp(out, (_BETWEEN, 0.6), (_UPPER_EDGE_MM, _UPPER_EDGE_MM - _TIP_MM))
+            layers = [*layers[1:], (self.tongue, down * (float(tip_mm) - _TONGUE_TOP_MM) * _MM)]
         for layer, shift in layers:
             if shift.any():
                 across, below = shift * crop_px - (left, top)
