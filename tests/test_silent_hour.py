@@ -32,6 +32,7 @@ def first_opening(silent_units):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)  # an hour in two minutes
 def test_an_hour_of_zeros_then_speech():
     soon, _ = first_opening(25)
     late, before = first_opening(3600 * 25)
