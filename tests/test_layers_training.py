@@ -116,7 +116,7 @@ def test_a_few_steps_teach_something_and_a_checkpoint_goes_on(tmp_path):
 def test_the_export_says_what_torch_says_and_mirrored_pictures_get_mirrored_answers(tmp_path):
     import onnxruntime
 
-    from vcam_avatar.training.layers_export import export_layers
+    from vcam_avatar.training.layers_export import Shipped, export_layers
     from vcam_avatar.training.layers_net import LayerNet
 
     torch.manual_seed(1)
@@ -127,6 +127,8 @@ def test_the_export_says_what_torch_says_and_mirrored_pictures_get_mirrored_answ
     planes = np.random.default_rng(0).random((1, CHANNELS, SIDE_PX, SIDE_PX), np.float32)
     shares = session.run(None, {"planes": planes})[0]
     assert shares.std() > 0.02
+    wanted = Shipped(net).eval()(torch.from_numpy(planes)).detach().numpy()
+    assert np.abs(shares - wanted).max() <= 1e-3
     assert np.allclose(shares[:, : len(PARTS)].sum(1), 1, atol=1e-4)
     mirrored = planes[:, [0, 1, 2, 3, 4, 6, 5, 8, 7, 9, 10], :, ::-1]
     back = session.run(None, {"planes": np.ascontiguousarray(mirrored)})[0][:, :, :, ::-1]
