@@ -313,6 +313,21 @@ def test_what_has_piled_up_comes_in_one_piece_and_the_end_after_it(install):
             pass
 
 
+def test_what_is_wanted_comes_in_one_piece_but_is_not_waited_for_long(install):
+    device = Device("a", 16_000)
+    library = install(device)
+    source = MicrophoneSource()
+    source.wanted = lambda: 640
+    blocks = source.blocks()
+    assert [len(next(blocks)) for _ in range(3)][1:] == [640, 640]
+    source.wanted = lambda: 1600
+    threading.Timer(0.055, setattr, [library.streams[0], "silent", True]).start()
+    start = time.monotonic()
+    assert 160 <= len(next(blocks)) < 1600
+    assert time.monotonic() - start < 0.15
+    source.close()
+
+
 def test_clipping_is_counted_before_mixing(install):
     device = Device("Mic", channels=2)
     device.sound = lambda n, rate, channels: np.tile(np.array([1.0, 0.0], np.float32), (n, 1))

@@ -39,9 +39,10 @@ SCRIPT = """
     if (w) {
       context.drawImage(video, x, y, w, h, 0, 0, w, h);
       const data = context.getImageData(0, 0, w, h).data;
-      let sum = 0;
-      for (let i = 0; i < data.length; i += 4) sum += data[i + 1];
-      levels.push([performance.timeOrigin + performance.now(), sum / (data.length / 4)]);
+      const green = data.filter((_, i) => i % 4 == 1).sort();
+      const mean = green.reduce((a, b) => a + b) / green.length, dark = 0.6 * green[green.length >> 1];
+      const share = green.filter(value => value < dark).length / green.length;
+      levels.push([performance.timeOrigin + performance.now(), mean, share]);
     }
     video.requestVideoFrameCallback(onFrame);
   };
@@ -84,8 +85,9 @@ def look(
     headless: bool = True,
     region: tuple[float, float, float, float] = (0, 0, 0, 0),
 ) -> dict[str, Any]:
-    """What the page sees of the camera: label, size, frames, fps, gaps, and for every frame the mean green
-    of a region (x, y, width, height as shares of the picture; none when empty) with its wall-clock ms.
+    """What the page sees of the camera: label, size, frames, fps, gaps, and for every frame its wall-clock ms
+    and, of the green in a region (x, y, width, height as shares of the picture; none when empty), the mean
+    and the share of pixels darker than 0.6 of the median.
 
     Raises:
         BrowserCrashed: its own race check ended its capture process.

@@ -149,7 +149,7 @@ class Seen:
     correlation: float
     """Of the mouth with the sound's envelope, at the best delay."""
     moving: float
-    """Spread of the mouth's brightness while speaking."""
+    """Spread of the opening while speaking."""
     still: float
     """The same in silence."""
 
@@ -159,7 +159,7 @@ class Seen:
             f"{self.label} {self.size[0]}x{self.size[1]}, {self.fps:.2f} fps, "
             f"{len(self.gaps_ms) + 1} frames, gaps p50 {p50:.1f} p99 {p99:.1f} "
             f"max {self.gaps_ms.max():.1f} ms; correlation {self.correlation:.2f}, "
-            f"mouth moving {self.moving:.1f}, in silence {self.still:.1f}"
+            f"mouth moving {self.moving:.3f}, in silence {self.still:.3f}"
         )
 
     def is_steady(self):
@@ -207,14 +207,15 @@ def watch(lab, speech, region):
         print(f"\n{seen}\n{lab.ctl('status')}\n{lab.log('service')[-1500:]}")
         return None
     levels = np.array(seen["levels"])
-    moments, mouth = levels[:, 0] / 1000, levels[:, 1]
+    # How open the mouth is: the area that is dark between the lips, which a smile or teeth change little; the
+    # stand-in's square is as bright as the sound is loud.
+    moments, mouth = levels[:, 0] / 1000, levels[:, 2 if REAL else 1]
     samples, rate = soundfile.read(speech, dtype="float32")
     period = rate // 50
     loudness = np.array([samples[k : k + period].std() for k in range(0, len(samples), period)])
     envelope = np.clip(20 * np.log10(loudness + 1e-6) + 60, 0, 60)
     grid = np.arange(talk.began, min(moments[-1], talk.began + len(envelope) * 0.02 + 1.0), 0.02)
-    # An open mouth is darker than closed lips; the stand-in's is brighter.
-    opening = np.interp(grid, moments, -mouth if REAL else mouth)
+    opening = np.interp(grid, moments, mouth)
     scores = []
     for lag in range(min(45, len(opening) - 50)):
         part = opening[lag : lag + len(envelope)]

@@ -161,6 +161,8 @@ class SoundKeeper:
     def _read_to_the_end(self) -> None:
         source = self._source = self._open_source()
         self.openings += 1
+        if hasattr(source, "wanted"):
+            source.wanted = lambda: self._units.missing_samples
         heard = False
         for block in source.blocks():
             if self._stopped.is_set():

@@ -5,7 +5,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from vcam_avatar.devices.channels import ChannelMixer, DriftMeter
 from vcam_avatar.devices.portaudio import PORTAUDIO, InputDevice, sound_server_refusal
 from vcam_avatar.devices.resample import LowDelayResampler
 from vcam_avatar.errors import DeviceError
-from vcam_avatar.media import FloatArray
+from vcam_avatar.media import SAMPLE_RATE_HZ, FloatArray
 
 __all__ = ["InputDevice", "MicrophoneSource", "input_devices"]
 
@@ -26,6 +26,7 @@ SILENT_DEVICE_S = 1.0
 _QUEUE_BLOCKS = 100
 """One second; a reader that is further behind loses the newest blocks."""
 _AT_ONCE_BLOCKS = 10
+_SOON_S = 0.015
 _CLIPPED = 0.999
 _RATES_HZ = (48_000, 44_100, 32_000, 16_000)
 """Tried after the device's own rate."""
@@ -65,6 +66,8 @@ class MicrophoneSource:
         """Times the sound system itself lost sound."""
         self.clipped_samples = 0
         """Samples at full scale, in any channel."""
+        self.wanted: Callable[[], int] = lambda: 0
+        """How many 16 kHz samples the reader can use next; fewer are held back if more come soon."""
         self.name = ""
         self.rate_hz = 0
         self.channels = 0
@@ -93,7 +96,7 @@ class MicrophoneSource:
 
     def blocks(self) -> Iterator[FloatArray]:
         """Yield float32 ``(n,)`` mono 16 kHz blocks until closed: of about 10 ms each, or of all that has
-        come since the last was taken.
+        come since the last was taken, or as much as is ``wanted``.
 
         Raises:
             DeviceError: the device stopped, or gave nothing for a second.
@@ -109,7 +112,7 @@ class MicrophoneSource:
                 ) from None
             if block is None:
                 break
-            block = self._with_all_that_waits(block)
+            block = self._with_what_is_wanted(block)
             self.clipped_samples += int(np.count_nonzero(np.abs(block) >= _CLIPPED))
             count += len(block)
             if count >= _TRIM_EVERY_S * self.rate_hz:
@@ -123,18 +126,21 @@ class MicrophoneSource:
             PORTAUDIO.something_changed()
             raise DeviceError(f"microphone {self.name} has stopped: is it unplugged?")
 
-    def _with_all_that_waits(self, block: FloatArray) -> FloatArray:
-        """``block`` and what is in the queue: one piece of work instead of several."""
-        blocks = [block]
+    def _with_what_is_wanted(self, block: FloatArray) -> FloatArray:
+        """``block``, what is in the queue, and what soon comes if more is wanted: one piece of work instead
+        of several."""
+        blocks, count = [block], len(block)
+        wanted = self.wanted() * self.rate_hz / SAMPLE_RATE_HZ
         while len(blocks) < _AT_ONCE_BLOCKS:
             try:
-                more = self._queue.get_nowait()
+                more = self._queue.get(timeout=_SOON_S) if count < wanted else self._queue.get_nowait()
             except queue.Empty:
                 break
             if more is None:
                 self._wake()  # the end is told again, after these
                 break
             blocks.append(more)
+            count += len(more)
         return block if len(blocks) == 1 else np.concatenate(blocks)
 
     def close(self) -> None:
