@@ -49,7 +49,7 @@ def draw_arm(
         return drawn
 
     if arm.fore.is_empty:
-        last = paint((0.0, 0.25))
+        last = paint((0.0, 0.12))
     elif sleeve < 0.85:
         # Forearms do not lie on their bones exactly: nothing of them but what comes out of the sleeve, and
         # less of one that points at the viewer, whose thick end would look out beside it.
