@@ -228,7 +228,12 @@ def _silhouette(
     edge = np.where(rows > length, circle, edge * (1 - last) + plain * last)
     # The shoulder belongs to the torso: fade in, the inner side later.
     start = 0.02 + 0.2 * smooth(-outward, -0.4 * elbow_radius, 0.5 * elbow_radius)
-    out: FloatArray = np.clip(edge * smooth(t[:, None] - start, -0.16, 0.12), 0, 1).astype(np.float32)
+    fade = smooth(t[:, None] - start, -0.16, 0.12)
+    if not seen:
+        # The torso of a bust may end before the guessed joint: a round shoulder instead of nothing.
+        cap = 1 - smooth(np.hypot(np.minimum(rows, 0), outward) - 0.9 * width.max(), -2.0, 1.0)
+        fade = np.maximum(fade, np.where(rows < 0, cap, 1.0) * (1 - person))
+    out: FloatArray = np.clip(edge * fade, 0, 1).astype(np.float32)
     return out
 
 
