@@ -24,9 +24,9 @@ _QUIET_TICKS = 10
 _QUIET_TO_REST_TICKS = 5
 """Only after this long without a voice may they go to rest for the pause's sake."""
 _SHORTEST_TICKS = 5
-_REACTION_TICKS, _READY = 2, 0.08
-"""Least time from the first sound to the first movement, and how likely it is in each tick after that, if no
-strong syllable calls for it."""
+_REACTION_TICKS, _SURE, _READY = 2, 0.8, 0.08
+"""Least time from the first sound to the first movement, how sure that it is a voice (music may seem one for
+a moment), and how likely the movement is in each tick after that, if no strong syllable calls for it."""
 _DONE, _IMPATIENT = 0.7, 0.02
 """From this share of a unit on the hands wait for the next strong syllable; how likely they begin without one
 in each tick."""
@@ -210,7 +210,7 @@ class Planner:
         u = float(np.clip(self._rng.random(), 1e-4, 1 - 1e-4))
         chance = math.log(u / (1 - u))
         if self.resting:
-            if self._spoken < _REACTION_TICKS or self._age < _SHORTEST_TICKS:
+            if self._spoken < _REACTION_TICKS or voice < _SURE or self._age < _SHORTEST_TICKS:
                 chance = _NEVER
             elif stress or u < _READY:
                 # Whoever begins to speak begins to move, sooner or later.
