@@ -89,9 +89,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--people", type=int, required=True, help="how many people were trained on")
+    parser.add_argument("--earlier", type=Path, help="folder of an earlier checkpoint of the same training")
+    parser.add_argument("--share", type=float, default=0.4, help="share of the earlier weights in the mean")
     args = parser.parse_args(argv)
     trainer = FaceTrainer(1e-3)
     trainer.load(args.work / "checkpoint.pt")
+    if args.earlier:
+        earlier = FaceTrainer(1e-3)
+        earlier.load(args.earlier / "checkpoint.pt")
+        for name, value in trainer.average.items():
+            value.lerp_(earlier.average[name], args.share)
+        trainer.held_out = {}  # measured for the later weights alone
     encoder, decoder = trainer.averaged()
     export_face(
         encoder, decoder, args.models, people=args.people, minutes=trainer.minutes, metrics=trainer.held_out
