@@ -165,9 +165,11 @@ def test_outside_its_square_the_network_says_nothing():
     known = np.zeros((HEIGHT, WIDTH), np.float32)
     known[:, :100] = 1
     mask = np.full((HEIGHT, WIDTH), 255, np.uint8)
-    better = better_mask(mask, PartMaps(share, parts.core, known))
+    face = np.array([[20.0, 10.0], [60.0, 50.0]], np.float32)
+    better = better_mask(mask, PartMaps(share, parts.core, known), face)
     assert (better[:, 100:] == 255).all()
-    assert (better[:, :100] <= 128).all()
+    assert (better[50:, :100] <= 128).all()
+    assert (better[:50, :84] == 255).all(), "nothing is taken from the head"
 
 
 def test_a_torso_has_neither_holes_nor_notches():

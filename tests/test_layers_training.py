@@ -122,7 +122,7 @@ def test_the_export_says_what_torch_says_and_mirrored_pictures_get_mirrored_answ
     torch.manual_seed(1)
     net = LayerNet((8, 8, 8, 8, 8))
     torch.nn.init.normal_(net.last.weight, 0, 0.5)
-    file = export_layers(net, tmp_path, people=1, minutes=0, metrics={})
+    file = export_layers(net, tmp_path, amount="few", minutes=0, metrics={})
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     planes = np.random.default_rng(0).random((1, CHANNELS, SIDE_PX, SIDE_PX), np.float32)
     shares = session.run(None, {"planes": planes})[0]

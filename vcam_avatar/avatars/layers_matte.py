@@ -41,7 +41,7 @@ def cut_person(
         extra |= grow(polygon(cv2.convexHull(arm[1:] * scale)[:, 0], rough.shape), 6)
     state = np.where(rough > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     state[extra & (state == cv2.GC_PR_BGD)] = cv2.GC_PR_FGD
-    state[grow(np.asarray(rough > 0.95), -5)] = cv2.GC_FGD
+    state[grow(np.asarray(rough > 0.95), -2)] = cv2.GC_FGD
     state[~grow(np.asarray(rough > 0.05), 8) & ~grow(extra, 8)] = cv2.GC_BGD
     found = _grab(small, state)
     count, label, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))

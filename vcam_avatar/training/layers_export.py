@@ -18,13 +18,14 @@ from vcam_avatar.training.layers_train import LayerTrainer, overlaps
 TOLERANCE = 1e-3
 RECIPE = (
     "vcam-avatar factory bodies -n 3000 -o BODIES --seed 22 --assets makehuman_assets; "
-    "vcam-avatar train layers --bodies BODIES --work WORK --minutes {minutes:.0f}; "
-    "vcam-avatar train layers-export --work WORK --bodies BODIES --people {people}"
+    "vcam-avatar factory clips -n 1000 -o CLIPS --seed 23 --assets makehuman_assets; "
+    "vcam-avatar train layers --bodies BODIES --clips CLIPS --work WORK --minutes {minutes:.0f}; "
+    "vcam-avatar train layers-export --work WORK --bodies BODIES --amount '{amount}'"
 )
 
 
 def export_layers(
-    net: LayerNet, folder: Path, *, people: int, minutes: float, metrics: dict[str, float]
+    net: LayerNet, folder: Path, *, amount: str, minutes: float, metrics: dict[str, float]
 ) -> Path:
     """Export the network with its sidecar.
 
@@ -46,10 +47,10 @@ def export_layers(
             {
                 "name": "vcam-avatar factory: synthetic people (MakeHuman meshes, skins, hair, clothes)",
                 "licence": "CC0-1.0",
-                "amount": f"{people} people, three pictures each",
+                "amount": amount,
             }
         ],
-        recipe=RECIPE.format(minutes=minutes, people=people),
+        recipe=RECIPE.format(minutes=minutes, amount=amount),
         metrics=metrics,
         values={"side_px": SIDE_PX, "parts": list(PARTS)},
     )
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         "--bodies", type=Path, nargs="+", required=True, help="sets whose held-out people measure"
     )
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--people", type=int, required=True, help="how many people were trained on")
+    parser.add_argument("--amount", required=True, help="what was trained on, for the model's description")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     trainer = LayerTrainer(1e-3)
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     metrics = {f"iou_{name}": round(v, 4) for name, v in overlaps(trainer.average, held, 60).items()}
     print(
         export_layers(
-            trainer.average, args.models, people=args.people, minutes=trainer.minutes, metrics=metrics
+            trainer.average, args.models, amount=args.amount, minutes=trainer.minutes, metrics=metrics
         )
     )
     return 0
