@@ -39,3 +39,10 @@ def test_an_hour_of_zeros_then_speech():
     assert before < 0.02
     assert soon is not None
     assert abs(late - soon) <= 1
+
+
+def test_half_a_minute_of_zeros_then_speech():
+    soon, _ = first_opening(25)
+    late, before = first_opening(33 * 25)
+    assert before < 0.02
+    assert late == soon

@@ -24,6 +24,11 @@ _ROW_MS = 1000 * HOP_SAMPLES / SAMPLE_RATE_HZ
 _WINDOW_MS = 1000 * WINDOW_SAMPLES / SAMPLE_RATE_HZ
 _WHITE_DB = 6.8
 """Mean mel energy of full-scale white noise, in dB."""
+_NOTHING_DB = -76.0
+"""Rows below this are digital silence: 0.8 dB above the floor of the features."""
+_FORGET_ROWS = 500
+"""After 5 s of digital silence, as of a muted microphone, the network begins anew: it has learnt from rooms, and
+longer nothing than it ever heard makes it slow to take the next word for a voice."""
 
 
 class LipNetwork:
@@ -112,6 +117,7 @@ class Lips:
         self._answers: deque[FloatArray] = deque(maxlen=8)
         self._levels: deque[float] = deque(maxlen=8)
         self._voice = 1.0
+        self._silent_rows = 0
         self.opening = 0.0
         """Lip opening of the mouth last returned: 0 closed, 1 = a full open vowel."""
         self.speech = 0.0
@@ -125,12 +131,19 @@ class Lips:
             start = UnitClock(unit.fps).start_sample(unit.index)
             self._rows = max(0, 1 + (start - WINDOW_SAMPLES) // HOP_SAMPLES)
             levels = row_levels_db(unit.rows)
+            self._forget_in_silence(float(levels.max()), len(levels))
             mouths = self._network.push(unit.rows)
             for mouth, voice, level in zip(mouths, self._network.voice, levels, strict=True):
                 self._settle(mouth, float(voice), float(level), muted)
         shown = self._at(_shown_ms(unit.index, unit.fps, self.look_ahead_ms), muted)
         self.opening = float(shown[-1])
         return shown[:-1]
+
+    def _forget_in_silence(self, level_db: float, rows: int) -> None:
+        self._silent_rows = self._silent_rows + rows if level_db < _NOTHING_DB else 0
+        if self._silent_rows >= _FORGET_ROWS:
+            self._silent_rows = 0
+            self._network.reset()
 
     def _end_ms(self, row: int) -> float:
         return row * _ROW_MS + _WINDOW_MS
