@@ -27,8 +27,8 @@ _WHITE_DB = 6.8
 _NOTHING_DB = -76.0
 """Rows below this are digital silence: 0.8 dB above the floor of the features."""
 _FORGET_ROWS = 500
-"""After 5 s of digital silence, as of a muted microphone, the network begins anew: it has learnt from rooms, and
-longer nothing than it ever heard makes it slow to take the next word for a voice."""
+"""After 5 s of digital silence, as of a muted microphone, the network begins anew: it has learnt from rooms,
+and after more of it the next word is late to be taken for a voice."""
 
 
 class LipNetwork:
