@@ -137,7 +137,10 @@ def build_layers(
         # A foreshortened forearm hides its sleeve: one that reaches the elbow goes a little beyond it.
         sleeve_end = max(sleeve_end, 1.18)
     sleeve_end = min(sleeve_end, 0.84) if sleeve_end < 1.05 else sleeve_end
-    skin["arm"] = read_arm_skin(scene, list(arms.values()), skin["skin"], sleeve_end)
+    # Hands and forearms are of one colour, half way between what either shows.
+    hand = skin["skin"]
+    skin["skin"] = skin["arm"] = (hand + read_arm_skin(scene, list(arms.values()), hand, sleeve_end)) / 2
+    skin["shadow"] = skin["shadow"] * skin["skin"] / hand
     made = {n: _arm_layers(scene, arm, skin, shares[n], sleeve_end, cuts[n][1]) for n, arm in arms.items()}
     layers = Layers(Size(width, height), core, background, made["left"], made["right"])
     joints = {n: points[[s, e, w, *range(h, h + 21)]] for n, (s, e, w, h, _) in _SIDES.items()}
