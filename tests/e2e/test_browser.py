@@ -229,7 +229,11 @@ def watch(lab, speech, region):
 def test_chromium_sees_the_speaking_avatar(desktop, record_property):
     lab = desktop
     speech = lab.folder / "speech.wav"
-    text = "Hello there. One, two, three. This is the avatar camera."
+    text = (
+        "Hello there. One, two, three. This is the avatar camera. It follows the voice that it hears, and "
+        "nothing else. Bring me five apples, four pears and a lemon. Do you see how the mouth moves? "
+        "Thank you, and good night."
+    )
     lab.run("espeak-ng", "-s", "140", "-w", str(speech), text)
     region = MOUTH
     command = [str(Path(__file__).parent / "stand_in.py"), "mic", "pipewire", "640x360", str(FPS)]
