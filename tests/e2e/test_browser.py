@@ -190,10 +190,10 @@ class Talk:
 
 
 def watch(lab, speech, region):
-    """Look at the camera; halfway, play the speech. None: the browser got no picture."""
+    """Look at the camera; after a third of the time, play the speech. None: the browser got no picture."""
     flags = ("--enable-features=WebRtcPipeWireCamera",)
     for _ in range(3):
-        talk = Talk(lab, speech, SECONDS / 2)
+        talk = Talk(lab, speech, SECONDS / 3)
         try:
             seen = look(lab, "Avatar Cam", SECONDS + 6, flags, headless=False, region=region)
             break
