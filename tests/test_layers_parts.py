@@ -6,7 +6,14 @@ import pytest
 
 from vcam_avatar import resources
 from vcam_avatar.avatars.format import load_avatar
-from vcam_avatar.avatars.layers_apply import better_mask, shows_lap, sleeve_end_seen, take_arm, torso_behind
+from vcam_avatar.avatars.layers_apply import (
+    better_mask,
+    knows_torso,
+    shows_lap,
+    sleeve_end_seen,
+    take_arm,
+    torso_behind,
+)
 from vcam_avatar.avatars.layers_fill import distance_to_bone
 from vcam_avatar.avatars.layers_parts import (
     ARM_PARTS,
@@ -170,6 +177,12 @@ def test_outside_its_square_the_network_says_nothing():
     assert (better[:, 100:] == 255).all()
     assert (better[50:, :100] <= 128).all()
     assert (better[:50, :84] == 255).all(), "nothing is taken from the head"
+
+
+def test_a_torso_the_network_is_unsure_of_is_left_to_the_rules():
+    parts = maps()
+    assert knows_torso(PartMaps(parts.share, np.round(parts.core), parts.known))
+    assert not knows_torso(PartMaps(parts.share, np.full_like(parts.core, 0.6), parts.known))
 
 
 def test_a_torso_has_neither_holes_nor_notches():

@@ -16,6 +16,9 @@ _FAR = 0.33
 """From a bone, shoulder widths."""
 _WIDE = 0.12
 """Beside the torso, shoulder widths."""
+_UNSURE = 0.12
+"""Mean distance of its answer from yes and no, behind arms, at which the network does not know the torso:
+0.05 to 0.10 on photos."""
 _LAP_BELOW, _LAP_SHARE = 0.8, 0.03
 """Share of the picture's height below which laps lie, and what share of all arms must lie there on either
 side of the body, far from their bones, to be one."""
@@ -107,6 +110,12 @@ def _along(values: FloatArray, start: FloatArray, end: FloatArray, low: float, h
     x, y = np.floor(at).astype(int).T
     inside = (x >= 0) & (y >= 0) & (x < values.shape[1]) & (y < values.shape[0])
     return np.asarray(values[y[inside], x[inside]], np.float32)
+
+
+def knows_torso(parts: PartMaps) -> bool:
+    """Whether the network has an opinion on what is behind the arms; of plain figures it has none."""
+    hidden = parts.core[np.asarray(parts.arm("left") + parts.arm("right") > 0.5)]
+    return len(hidden) > 0 and float(np.minimum(hidden, 1 - hidden).mean()) < _UNSURE
 
 
 def torso_behind(scene: Scene, parts: PartMaps) -> Mask:

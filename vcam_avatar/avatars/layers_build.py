@@ -9,6 +9,7 @@ from vcam_avatar.avatars.format import Avatar
 from vcam_avatar.avatars.layers import LAYERS_FILE, ArmLayers, HandStyle, Layers, Strip, load_layers
 from vcam_avatar.avatars.layers_apply import (
     better_mask,
+    knows_torso,
     shows_lap,
     sleeve_end_seen,
     take_arm,
@@ -120,7 +121,7 @@ def build_layers(
     trim_forearms(scene, guessed, bare)
     claim_skin(scene, list(arms.values()), bare)
     behind = held = None
-    if parts is not None and not guessed:
+    if parts is not None and not guessed and knows_torso(parts):
         behind = torso_behind(scene, parts)
         held = things_held(scene, list(arms.values()), parts, behind)
     core = make_core(scene, list(arms.values()), bare, behind, held)
