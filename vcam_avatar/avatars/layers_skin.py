@@ -83,8 +83,6 @@ def read_arm_skin(scene: Scene, arms: list[ArmSeen], hand_bgr: Any, sleeve_end: 
         return hand_bgr
     order = pixels.sum(1).argsort()
     bright = pixels[order[int(0.75 * len(order)) : max(int(0.97 * len(order)), 1)]].mean(0)
-    # Half way between the two: the pixels seen may lie in coloured light.
-    bright = 0.55 * bright + 0.45 * hand_bgr * (bright.sum() / hand_bgr.sum())
     return np.clip(bright, 0.92 * hand_bgr, 1.2 * hand_bgr)
 
 

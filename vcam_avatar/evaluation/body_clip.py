@@ -28,9 +28,9 @@ _NEAR = 0.35
 
 
 def clip_poses(body: PreparedBody, voice: FloatArray) -> FloatArray:
-    """Five seconds of gestures to ``voice`` and five through all kinds of layer changes: ``(250, 57, 3)``.
+    """Five seconds of gestures to ``voice`` and five through all kinds of layer changes: ``(N, 57, 3)``.
 
-    In the second half head and torso stay in the picture's own pose.
+    Half a second leads from the one to the other; then head and torso stay in the picture's own pose.
     """
     start = np.array(body.retargeter.start_pose)
     talk = perform(NeuralPosePredictor(), voice[: _TALK_S * SAMPLE_RATE_HZ], 3, start=start)
@@ -46,6 +46,9 @@ def clip_poses(body: PreparedBody, voice: FloatArray) -> FloatArray:
         stops.append(stop)
     way = []
     frames = round(_STEP_S * _FPS)
+    for k in range(frames):
+        t = (k + 1) / frames
+        way.append(talk[-1] + (start - talk[-1]) * (t * t * (3 - 2 * t)))
     for a, b in zip(stops, [*stops[1:], start], strict=True):
         for k in range(frames):
             t = min(1.0, k / (0.8 * frames))
@@ -67,7 +70,7 @@ def judge(body: PreparedBody, frames: list[ByteArray], poses: FloatArray) -> dic
     change = np.array([np.abs(a.astype(np.int16) - b).mean() for a, b in itertools.pairwise(frames)])
     lone = change[1:-1] - np.maximum(change[:-2], change[2:])
     still = 0.0
-    for n in range(_TALK_S * _FPS + 1, len(frames)):
+    for n in range(round((_TALK_S + _STEP_S) * _FPS) + 1, len(frames)):
         far = np.ones(frames[n].shape[:2], np.uint8)
         for pose in (poses[n - 1], poses[n]):
             points = body.retargeter.to_pixels(pose) @ body.view[:, :2].T + body.view[:, 2]
