@@ -15,7 +15,7 @@ _UPPER_FREE, _FORE_FREE, _HAND_FREE = 0.30, 0.28, 0.30
 their places before the picture's arm no longer serves."""
 _TURN_FREE_RAD = 0.55
 """The same for the turn of a bone that is long enough to show one."""
-_COMES, _GOES = 0.14, 0.24
+_COMES, _GOES = 0.2, 0.34
 """Shares of that at which the picture's arm comes back and leaves. Small: bent far, a cut-out arm tears,
 and drawn arms cover it closely only near its own pose. Between them it stays as it is: half an arm over
 another looks like two."""
