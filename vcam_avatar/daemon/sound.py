@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,14 @@ _SHORTEST_REST_S = 0.020
 _CLIPPED = 0.999
 _LEVEL_MEMORY_S = 0.5
 PART = "microphone"
+
+
+@runtime_checkable
+class PilingSource(Protocol):
+    """A source that hands over all that has come since the last block in one piece."""
+
+    wanted: Callable[[], int]
+    """How many samples the reader can use next."""
 
 
 class Units(Protocol):
@@ -161,7 +169,9 @@ class SoundKeeper:
     def _read_to_the_end(self) -> None:
         source = self._source = self._open_source()
         self.openings += 1
-        if hasattr(source, "wanted"):
+        piles_up = False
+        if isinstance(source, PilingSource):
+            piles_up = True
             source.wanted = lambda: self._units.missing_samples
         heard = False
         for block in source.blocks():
@@ -172,6 +182,8 @@ class SoundKeeper:
                 self._health.well(PART)
             self._measure(block)
             self._units.push(self.gate.push(block))
+            if not piles_up:
+                continue
             # Nobody can use sound before a unit of it is there: until shortly before, let it pile up.
             rest_s = self._units.missing_samples / SAMPLE_RATE_HZ - _EARLY_S
             if rest_s >= _SHORTEST_REST_S:
