@@ -130,7 +130,7 @@ def sample_face(rng: np.random.Generator, gaze_rad: tuple[float, float]) -> Face
     elif kind == "mix":
         share = float(rng.uniform(0.2, 0.8))
         a, b = (VISEMES[str(rng.choice(names))] for _ in range(2))
-        for name in {**a, **b}:  # a set would come in another order in every process
+        for name in {*a, *b}:
             actions[name] = share * a.get(name, 0.0) + (1 - share) * b.get(name, 0.0)
     elif kind == "random":
         for name in rng.choice(MOUTH_ACTIONS, int(rng.integers(2, 6)), replace=False):
