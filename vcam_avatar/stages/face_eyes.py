@@ -90,7 +90,8 @@ class Eye:
             # The edge is the lashes': half a pixel of softness between lid and eye.
             share = np.clip(edge - self.y + 0.5, 0, 1)[..., None] * self.reach[None, :, None]
             seen = np.rint(moved * share + seen * (1 - share)).astype(np.uint8)
-        changed = np.any(seen != box[..., :3], -1)
+        differs = seen != box[..., :3]
+        changed = differs[..., 0] | differs[..., 1] | differs[..., 2]
         box[..., 3][changed] = 255
         box[..., :3] = seen
 

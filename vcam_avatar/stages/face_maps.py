@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -90,11 +89,8 @@ def still(maps: FloatArray, side_px: int) -> FloatArray:
     return changed
 
 
-_GREY = np.array([0.11, 0.59, 0.30], np.float32)
-"""B, G, R -> brightness."""
-
-
-def own_ink(maps: FloatArray, hues: FloatArray) -> None:
+@njit("void(float32[:,:,::1], float32[:,::1])", cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+def own_ink(maps: Any, hues: Any) -> None:
     """Keep what is painted on skin and lips within the face's own hues; changes ``maps``.
 
     Without, a picture's bared teeth are covered by lips of the colour the networks know best: bright red.
@@ -103,19 +99,33 @@ def own_ink(maps: FloatArray, hues: FloatArray) -> None:
         maps: float32 ``(M, M, C)``: colours B, G, R in its channels 3 to 5.
         hues: float32 ``(2, 3)``: least and greatest share of each colour in the brightness.
     """
-    bright = (maps[..., 3:6] @ _GREY)[..., None]
-    np.clip(maps[..., 3:6], bright * hues[0], bright * hues[1], out=maps[..., 3:6])
+    of_blue, of_green, of_red = np.float32(0.11), np.float32(0.59), np.float32(0.30)
+    for y in range(maps.shape[0]):
+        for x in range(maps.shape[1]):
+            bright = of_blue * maps[y, x, 3] + of_green * maps[y, x, 4] + of_red * maps[y, x, 5]
+            for k in range(3):
+                maps[y, x, 3 + k] = min(max(maps[y, x, 3 + k], bright * hues[0, k]), bright * hues[1, k])
 
 
-def steady_skin(maps: FloatArray, away: FloatArray) -> None:
+@njit("void(float32[:,:,::1], float32[:,::1])", cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+def steady_skin(maps: Any, away: Any) -> None:
     """Even out the steps of two cells that upsampling leaves in the flow of skin; changes ``maps``.
 
     Args:
         maps: float32 ``(M, M, C)``: flow in its channels 0 and 1.
         away: float32 ``(M, M)``: 1 on skin, 0 on the lips, whose flow has a true edge.
     """
-    even = cv2.sepFilter2D(maps[..., :2], -1, _EVEN, _EVEN, borderType=cv2.BORDER_REPLICATE)
-    maps[..., :2] += away[..., None] * (even - maps[..., :2])
-
-
-_EVEN = np.array([0.25, 0.5, 0.25], np.float32)
+    height, width = away.shape
+    quarter, half = np.float32(0.25), np.float32(0.5)
+    flow = maps[:, :, :2].copy()
+    down = np.empty((width, 2), np.float32)
+    for y in range(height):
+        above, below = max(y - 1, 0), min(y + 1, height - 1)
+        for x in range(width):
+            for k in range(2):
+                down[x, k] = quarter * (flow[above, x, k] + flow[below, x, k]) + half * flow[y, x, k]
+        for x in range(width):
+            left, right = max(x - 1, 0), min(x + 1, width - 1)
+            for k in range(2):
+                even = quarter * (down[left, k] + down[right, k]) + half * down[x, k]
+                maps[y, x, k] += away[y, x] * (even - flow[y, x, k])
