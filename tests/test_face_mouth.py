@@ -126,3 +126,24 @@ def test_on_th_the_tongue_lies_under_the_upper_teeth() -> None:
     redness = [float((image[place][:, 2] - image[place][:, 0]).mean()) for image in (teeth, tongue)]
     assert redness[1] > 1.4 * redness[0]
     np.testing.assert_array_equal(teeth[edge - 14 : edge - 10], tongue[edge - 14 : edge - 10])
+
+
+def test_bared_teeth_are_taken_out_and_nothing_else() -> None:
+    from vcam_avatar.stages.face_mouth import without_teeth
+
+    side = 200
+    points = np.full((68, 2), 0.5)
+    for first, count, wide, high in ((48, 12, 0.2, 0.1), (60, 8, 0.16, 0.05)):
+        angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
+        points[first : first + count] = np.stack(
+            [0.5 - wide * np.cos(angles), 0.7 - high * np.sin(angles)], 1
+        )
+    face = np.full((side, side, 3), (120, 150, 190), np.uint8)
+    face[125:155, 65:135] = (90, 90, 200)
+    bare = face.copy()
+    bare[137:144, 80:120] = (200, 210, 215)
+    shut = without_teeth(bare, points)
+    assert shut[138:143, 82:118].max() < 0.7 * 200
+    np.testing.assert_array_equal(shut[:120], bare[:120])
+    np.testing.assert_array_equal(shut[148:], bare[148:])
+    np.testing.assert_array_equal(without_teeth(face, points)[126:154, 66:134], face[126:154, 66:134])

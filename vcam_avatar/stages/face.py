@@ -22,7 +22,7 @@ from vcam_avatar.media import (
 from vcam_avatar.stages.face_drawn import FOUND_AT_PX, find_drawn_mouth
 from vcam_avatar.stages.face_eyes import EYE_ACTIONS, draw_eyes, make_eyes
 from vcam_avatar.stages.face_maps import own_ink, settle, steady_skin
-from vcam_avatar.stages.face_mouth import make_interior
+from vcam_avatar.stages.face_mouth import make_interior, without_teeth
 from vcam_avatar.stages.face_picture import (
     CROP_PX,
     MAP_PX,
@@ -165,8 +165,9 @@ class NeuralFaceGenerator:
         if inside is not None:
             window = (window * (inside.astype(np.float32) / 255)).astype(np.float32)
         drawn = find_drawn_mouth(np.ascontiguousarray(cut_crop(picture_bgr, matrix, FOUND_AT_PX)), landmarks)
+        open_mouth = drawn is None and lip_gap(landmarks) > CLOSED_GAP
         return PreparedFace(
-            source_bgr=source,
+            source_bgr=without_teeth(source, landmarks) if open_mouth and mouth_gain > 0 else source,
             window=window,
             code=found,
             rest=rest,
@@ -178,7 +179,7 @@ class NeuralFaceGenerator:
             eyes=make_eyes(source, landmarks),
             interior=make_interior(source, landmarks),
             closing=closing_actions(landmarks),
-            open_mouth=drawn is None and lip_gap(landmarks) > CLOSED_GAP,
+            open_mouth=open_mouth,
             mouth_gain=mouth_gain,
             smile=smile,
             mouth_shown=mouth_gain > 0 and drawn is None,

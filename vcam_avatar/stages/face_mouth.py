@@ -46,6 +46,8 @@ _DIMMEST = 0.5
 """Light deep in that shadow."""
 _SHUT_SHARE = 0.02
 """Openness of the lips below which nothing of the inside is painted."""
+_LIP_LINE = np.float32(0.6)
+"""How bright the line between shut lips is, of the lips."""
 _OVERSAMPLE = 3
 
 _JAW, _TONGUE_OUT = FACE_ACTIONS.index("jawOpen"), FACE_ACTIONS.index("tongueOut")
@@ -177,6 +179,32 @@ def make_interior(source_bgr: ByteArray, landmarks: FloatArray) -> MouthInterior
     return MouthInterior(
         upper, lower, tongue, (_DARK * colours).astype(np.float32), across.astype(np.float32)
     )
+
+
+def without_teeth(source_bgr: ByteArray, landmarks: FloatArray) -> ByteArray:
+    """A picture with the dark between lips in place of its bared teeth: they would stay as a white line when
+    the lips meet.
+
+    Args:
+        source_bgr: uint8 ``(S, S, 3)``: the unit face crop.
+        landmarks: float ``(68, 2)`` in the unit crop.
+    """
+    side = len(source_bgr)
+    corners = np.rint(landmarks[48:68] * (side << 4)).astype(np.int32) - 8
+    inside, lips = np.zeros((2, side, side), np.uint8)
+    cv2.fillPoly(lips, [corners[:12]], 255, cv2.LINE_AA, 4)
+    cv2.fillPoly(inside, [corners[12:]], 255, cv2.LINE_AA, 4)
+    own = source_bgr[(lips > 127) & (inside == 0)]
+    if not len(own):
+        return source_bgr
+    lip = np.median(own, 0).astype(np.float32)
+    # Teeth are paler than lips: their blue and green come nearer to red.
+    picture = source_bgr.astype(np.float32)
+    pale = picture[..., :2].mean(-1) / np.maximum(picture[..., 2], 1)
+    share = np.clip((pale - lip[:2].mean() / max(float(lip[2]), 1.0) - 0.04) / 0.12, 0, 1)
+    share *= np.minimum(cv2.dilate(inside, np.ones((3, 3), np.uint8)), lips) / np.float32(255)
+    share = cv2.blur(cv2.dilate(share.astype(np.float32), np.ones((3, 3), np.uint8)), (3, 3))[..., None]
+    return np.asarray(np.rint(picture + share * (lip * _LIP_LINE - picture)), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

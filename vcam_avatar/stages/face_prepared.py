@@ -72,7 +72,7 @@ class PreparedFace:
     """What is computed once per avatar and output size."""
 
     source_bgr: ByteArray
-    """uint8 ``(S, S, 3)``: the picture's unit face crop at the patch's resolution."""
+    """uint8 ``(S, S, 3)``: the picture's unit face crop at the patch's resolution, without bared teeth."""
     window: FloatArray
     """float32 ``(80, 80)``: where the patch may show: not at the crop's border, not beside the person."""
     code: dict[str, NDArray[np.float32]]
