@@ -3,12 +3,13 @@
 import cv2
 import numpy as np
 import pytest
-from body_scene import CLOTH, HEIGHT, SKIN, WALL, WIDTH, draw, landmarks, points
+from body_scene import CLOTH, HEIGHT, SKIN, UNIT, WALL, WIDTH, draw, landmarks, points
 
 from vcam_avatar.avatars.layers import Layers, load_layers, save_layers
 from vcam_avatar.avatars.layers_build import build_layers
 from vcam_avatar.avatars.layers_inpaint import fill_patches
 from vcam_avatar.avatars.layers_matte import cut_person
+from vcam_avatar.avatars.layers_scene import Scene, close_slots, torso_outline
 from vcam_avatar.errors import AvatarDataError
 from vcam_avatar.media import Size, face_crop_matrix
 from vcam_avatar.stages.body import BodyGenerator
@@ -330,3 +331,36 @@ def test_backgrounds_fill_the_frame():
     assert np.abs(wide[5, 320].astype(float) - np.array(WALL)).max() < 12
     same = extend(picture, VIEW, SIZE)
     assert np.abs(same.astype(int) - picture).mean() < 0.5
+
+
+def test_narrow_slots_of_the_person_are_closed_but_not_the_room_beside_it():
+    picture, mask = draw()
+    grid = np.stack(np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5), -1).astype(np.float32)
+    person = mask > 127
+    person[300:, 238:246] = False
+    scene = Scene(
+        picture.astype(np.float32), grid, UNIT, person.copy(), person * 1.0, points()[:, :2], landmarks()
+    )
+    close_slots(scene)
+    assert scene.person[300:, 238:246].all()
+    assert (scene.alpha[300:, 238:246] == 1).all()
+    assert not (scene.person & (mask == 0)).any()
+
+
+def test_guessed_hips_below_the_picture_are_below_the_neck():
+    picture, mask = draw()
+    grid = np.stack(np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5), -1).astype(np.float32)
+    aside = points()[:, :2]
+    aside[9:11] += [40, 0]
+
+    def middle(p, height):
+        scene = Scene(
+            picture[:height].astype(np.float32), grid[:height], UNIT, mask[:height] > 127,
+            mask[:height] / 255, p, landmarks(),
+        )  # fmt: skip
+        row = np.flatnonzero(torso_outline(scene, 0.1)[height - 2])
+        return (row[0] + row[-1]) / 2 - points()[1, 0]
+
+    below = int(aside[9, 1]) - 10
+    assert abs(middle(aside, below)) < 2
+    assert middle(aside, HEIGHT) > 30

@@ -21,7 +21,7 @@ from vcam_avatar.avatars.layers_fill import nearest_colour
 from vcam_avatar.avatars.layers_matte import cut_person
 from vcam_avatar.avatars.layers_own import cut_own_arms
 from vcam_avatar.avatars.layers_parts import read_parts
-from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, find_arm
+from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, close_slots, find_arm
 from vcam_avatar.avatars.layers_skin import read_arm_skin, read_skin
 from vcam_avatar.avatars.layers_sleeve import cloth_sleeve, empty_strip, narrow_elbow
 from vcam_avatar.avatars.layers_strip import cut_upper_arm
@@ -102,6 +102,8 @@ def build_layers(
     height, width = person.shape
     xs, ys = np.meshgrid(np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5)
     scene = Scene(bgr.astype(np.float32), np.stack([xs, ys], -1), target.unit_px, person, alpha, points, face)
+    if not cut_out:
+        close_slots(scene)
     upper, fore, palm = target.bone_lengths_px
     arms = {}
     for name, (s, e, w, h, side) in _SIDES.items():

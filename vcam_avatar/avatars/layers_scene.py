@@ -51,6 +51,17 @@ class Scene:
     face: FloatArray
 
 
+def close_slots(scene: Scene) -> None:
+    """Make narrow slots of the person inside the torso part of it: white straps before a white wall."""
+    wide = 2 * round(0.09 * scene.unit) + 1
+    # Beyond the picture the person goes on: a slot may end at its border.
+    framed = cv2.copyMakeBorder(scene.person.astype(np.uint8), wide, wide, wide, wide, cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, np.ones((1, wide), np.uint8))[wide:-wide, wide:-wide]
+    slots = np.asarray(closed > 0) & torso_outline(scene, 0.16) & ~scene.person
+    scene.person[slots] = True
+    scene.alpha[slots] = 1
+
+
 def find_arm(scene: Scene, arm: ArmSeen) -> None:
     """Radius of the upper arm, and the region of the picture that the arm covers."""
     height, width = scene.person.shape
@@ -120,6 +131,10 @@ def torso_outline(scene: Scene, inset: float) -> Mask:
     height, width = scene.person.shape
     right, left = p[RIGHT_SHOULDER], p[LEFT_SHOULDER]
     hip_right, hip_left = p[9], p[10]
+    if min(hip_right[1], hip_left[1]) > height:
+        # Hips below the picture are guessed, at times well beside the body: straight below the neck, then.
+        aside = np.array([p[1][0] - (hip_right[0] + hip_left[0]) / 2, 0])
+        hip_right, hip_left = hip_right + aside, hip_left + aside
     out_right = np.array([float(np.sign(right[0] - left[0])) or -1.0, 0])
     waist = 0.5
     corners = [
