@@ -19,8 +19,8 @@ _COMES, _GOES = 0.2, 0.34
 """Shares of that at which the picture's arm comes back and leaves. Small: bent far, a cut-out arm tears,
 and drawn arms cover it closely only near its own pose. Between them it stays as it is: half an arm over
 another looks like two."""
-_STEP = 0.34
-"""Greatest change of opacity from frame to frame."""
+_STEP = 0.5
+"""Greatest change of opacity from frame to frame: one frame shows both, as blurred as a hand that moves."""
 
 
 @dataclass(slots=True)
