@@ -233,8 +233,8 @@ def test_the_picture_keeps_its_own_arms_near_its_own_pose(layers, generator):
     for _ in range(5):
         generator.generate(prepared, away)
         shares.append(prepared.arms["left"].own.share)
-    assert shares[0] > 0.5, "fades rather than pops"
-    assert shares[-1] == 0
+    assert 0.4 < shares[0] < 0.6, "fades rather than pops"
+    assert shares[1] == 0, "two hands are not seen for long"
     prepared.reset()
     more = np.concatenate([pose, np.ones((10, 3), np.float32)])
     again = generator.generate(prepared, more)
