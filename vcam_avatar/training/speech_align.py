@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from vcam_avatar.errors import ConfigError
 from vcam_avatar.media import FloatArray
 from vcam_avatar.training.speech_phones import Phone
 
@@ -38,10 +39,17 @@ def _spell(word: str) -> str | None:
 
 
 class Aligner:
-    """One pocketsphinx decoder, used again and again."""
+    """One pocketsphinx decoder, used again and again.
+
+    Raises:
+        ConfigError: pocketsphinx is not installed.
+    """
 
     def __init__(self) -> None:
-        from pocketsphinx import Decoder
+        try:
+            from pocketsphinx import Decoder
+        except ImportError:
+            raise ConfigError("phone times of recordings need: pip install pocketsphinx") from None
 
         self._decoder: Any = Decoder(samprate=16_000, loglevel="FATAL")
 
