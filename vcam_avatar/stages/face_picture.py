@@ -221,22 +221,21 @@ def paint_patch(
 
 def away_from_lips(landmarks: FloatArray) -> FloatArray:
     """float32 ``(80, 80)`` over the mouth's window: 0 between the lips of ``(68, 2)`` landmarks, else 1."""
-    left, top = MOUTH_WINDOW[:2]
-    outline = (landmarks[60:68] - (left, top)) * 2 * MAP_PX - 0.5
-    lips = np.zeros((MAP_PX, MAP_PX), np.float32)
-    cv2.fillPoly(lips, [np.rint(outline).astype(np.int32)], 1.0)
-    grown = cv2.blur(cv2.dilate(lips, np.ones((5, 5), np.uint8)), (5, 5))
-    return np.asarray(1 - grown, np.float32)
+    return _away_from(landmarks[60:68], 5)
 
 
 def away_from_mouth(landmarks: FloatArray) -> FloatArray:
     """The same around the whole lips."""
-    left, top = MOUTH_WINDOW[:2]
-    outline = (landmarks[48:60] - (left, top)) * 2 * MAP_PX - 0.5
-    lips = np.zeros((MAP_PX, MAP_PX), np.float32)
-    cv2.fillPoly(lips, [np.rint(outline).astype(np.int32)], 1.0)
-    grown = cv2.blur(cv2.dilate(lips, np.ones((3, 3), np.uint8)), (3, 3))
-    return np.asarray(1 - grown, np.float32)
+    return _away_from(landmarks[48:60], 3)
+
+
+def _away_from(outline: FloatArray, margin_px: int) -> FloatArray:
+    """0 inside an outline of the unit crop, 1 away from it; ``margin_px`` map pixels grown and softened."""
+    points = (outline - MOUTH_WINDOW[:2]) * 2 * MAP_PX - 0.5
+    inside = np.zeros((MAP_PX, MAP_PX), np.float32)
+    cv2.fillPoly(inside, [np.rint(points).astype(np.int32)], 1.0)
+    size = (margin_px, margin_px)
+    return np.asarray(1 - cv2.blur(cv2.dilate(inside, np.ones(size, np.uint8)), size), np.float32)
 
 
 def own_hues(source_bgr: ByteArray, landmarks: FloatArray) -> FloatArray:
