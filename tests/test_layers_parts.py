@@ -10,11 +10,11 @@ from vcam_avatar.avatars.layers_apply import (
     better_mask,
     knows_torso,
     shows_lap,
-    sleeve_end_seen,
     take_arm,
     torso_behind,
 )
 from vcam_avatar.avatars.layers_fill import distance_to_bone
+from vcam_avatar.avatars.layers_hem import Hem, agree, sleeve_end_seen
 from vcam_avatar.avatars.layers_parts import (
     ARM_PARTS,
     MAPS,
@@ -152,9 +152,30 @@ def test_thighs_taken_for_arms_give_a_sitting_person_away():
     assert shows_lap(scene(), [left_arm()], seen)
 
 
+SKIN = (120.0, 150.0, 210.0)
+
+
 @pytest.mark.parametrize("hem", [0.6, 1.4])
 def test_the_hem_is_found_where_cloth_becomes_skin(hem):
-    assert sleeve_end_seen(scene(), left_arm(), maps(bare_from=hem)) == pytest.approx(hem, abs=0.08)
+    seen = sleeve_end_seen(scene(), left_arm(), maps(bare_from=hem), SKIN)
+    assert seen is not None
+    assert seen.seen
+    assert seen.end == pytest.approx(hem, abs=0.08)
+
+
+def test_cloth_to_the_wrist_is_a_long_sleeve_and_a_bare_shoulder_none():
+    assert sleeve_end_seen(scene(), left_arm(), maps(), SKIN) == Hem(2.0, 0.0)
+    assert sleeve_end_seen(scene(), left_arm(), maps(bare_from=0.0), SKIN) == Hem(0.0, 0.0)
+
+
+def test_what_the_network_calls_cloth_but_has_the_colour_of_skin_is_skin():
+    seen = scene()
+    _, along, _ = distance_to_bone(seen.grid, SHOULDER, ELBOW)
+    seen.picture[along > 0.6] = SKIN
+    seen.picture[along <= 0.6] = (200, 60, 30)
+    found = sleeve_end_seen(seen, left_arm(), maps(), SKIN)
+    assert found is not None
+    assert found.end == pytest.approx(0.6, abs=0.08)
 
 
 def test_mixed_materials_are_no_hem():
@@ -162,7 +183,17 @@ def test_mixed_materials_are_no_hem():
     sleeve, skin, _ = ARM_PARTS["left"]
     share = mixed.share.copy()
     share[..., skin] = share[..., sleeve] = share[..., sleeve] / 2
-    assert sleeve_end_seen(scene(), left_arm(), PartMaps(share, mixed.core, mixed.known)) is None
+    parts = PartMaps(share, mixed.core, mixed.known)
+    assert sleeve_end_seen(scene(), left_arm(), parts, SKIN) is None
+
+
+def test_both_arms_have_one_sleeve():
+    assert agree([None, None]) is None
+    assert agree([None, Hem(0.6, 0.05)]) == 0.6
+    assert agree([Hem(0.6, 0.05), Hem(0.7, 0.05)]) == pytest.approx(0.65)
+    assert agree([Hem(0.4, 0.5), Hem(0.8, 0.05)]) == 0.8, "the finer one"
+    assert agree([Hem(2.0, 0.0, seen=False), Hem(0.7, 0.05)]) == 0.7, "skin that is seen"
+    assert agree([Hem(2.0, 0.0), Hem(0.7, 0.05)]) == 0.7
 
 
 def test_outside_its_square_the_network_says_nothing():

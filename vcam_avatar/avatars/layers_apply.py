@@ -77,7 +77,7 @@ def take_arm(scene: Scene, arm: ArmSeen, parts: PartMaps) -> bool:
     side = side_of(arm)
     share, other = parts.arm(side), parts.arm("right" if side == "left" else "left")
     seen = [(arm.shoulder, arm.elbow, 0.45, 1.0)]
-    if arm.hand_seen or np.hypot(*(arm.wrist - arm.elbow)) > 0.4 * arm.fore_px:
+    if arm.hand_seen or (arm.wrist_seen and np.hypot(*(arm.wrist - arm.elbow)) > 0.4 * arm.fore_px):
         seen.append((arm.elbow, arm.wrist, 0.0, 0.9))
     found = np.concatenate([_along(share + other, *bone) for bone in seen])
     if len(found) < 4 or float((found > 0.4).mean()) < _AGREES:
@@ -138,30 +138,3 @@ def things_held(scene: Scene, arms: list[ArmSeen], parts: PartMaps, behind: Mask
     # At the sides of wide clothes the network is often wrong.
     held &= ~grow(behind, _WIDE * scene.unit)
     return np.asarray(cv2.morphologyEx(held.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5))) > 0)
-
-
-def sleeve_end_seen(scene: Scene, arm: ArmSeen, parts: PartMaps) -> float | None:
-    """Where cloth becomes skin: 0 to 1 from shoulder to elbow, 1 to 2 to the wrist; None: not seen."""
-    sleeve, skin, hand = (parts.share[..., k] for k in ARM_PARTS[side_of(arm)])
-    bins: list[tuple[float, float]] = []
-    for first, (start, end) in enumerate(((arm.shoulder, arm.elbow), (arm.elbow, arm.wrist))):
-        if np.hypot(*(end - start)) < 0.4 * (arm.upper_px, arm.fore_px)[first]:
-            continue
-        near, along, _ = distance_to_bone(scene.grid, start, end)
-        close = (near < 0.5 * arm.radius) & (hand < 0.4)
-        for low in np.arange(0.35 if first == 0 else 0.0, 0.95, 0.05):
-            here = close & (along >= low) & (along < low + 0.05)
-            cloth, bare = float(sleeve[here].sum()), float(skin[here].sum())
-            if cloth + bare > 0.3 * max(int(here.sum()), 8):
-                bins.append((first + low + 0.025, bare / (cloth + bare)))
-    if len(bins) < 5:
-        return None
-    cuts = np.arange(0.0, 2.01, 0.025)
-    costs = [sum(share if at < cut else 1 - share for at, share in bins) for cut in cuts]
-    best = int(np.argmin(costs))
-    if costs[best] > 0.25 * len(bins):
-        return None
-    if cuts[best] > bins[-1][0]:
-        # Cloth as far as is seen.
-        return 2.0 if bins[-1][0] > 1.7 else None
-    return 0.0 if best == 0 or cuts[best] <= bins[0][0] else float(cuts[best])

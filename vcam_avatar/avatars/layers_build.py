@@ -11,13 +11,13 @@ from vcam_avatar.avatars.layers_apply import (
     better_mask,
     knows_torso,
     shows_lap,
-    sleeve_end_seen,
     take_arm,
     things_held,
     torso_behind,
 )
 from vcam_avatar.avatars.layers_core import make_core, make_room
 from vcam_avatar.avatars.layers_fill import nearest_colour
+from vcam_avatar.avatars.layers_hem import agree, sleeve_end_seen
 from vcam_avatar.avatars.layers_matte import cut_person
 from vcam_avatar.avatars.layers_own import cut_own_arms
 from vcam_avatar.avatars.layers_parts import read_parts
@@ -117,6 +117,10 @@ def build_layers(
     if parts is not None and shows_lap(scene, list(arms.values()), parts):
         parts = None
     for arm in arms.values():
+    # Where the network is wrong about laps it may still know sleeves.
+    skin = read_skin(scene, list(arms.values()))
+    hems = [sleeve_end_seen(scene, a, parts, skin["skin"]) for a in arms.values()] if parts else []
+    hem = agree(hems)
         arm.known = parts is not None and take_arm(scene, arm, parts)
     bare = skin_map(scene, list(arms.values()))
     guessed = [arm for arm in arms.values() if not arm.known]
@@ -128,16 +132,15 @@ def build_layers(
         held = things_held(scene, list(arms.values()), parts, behind)
     core = make_core(scene, list(arms.values()), bare, behind, held)
     background = None if cut_out else make_room(scene, list(arms.values()))
-    skin = read_skin(scene, list(arms.values()))
-    ends_seen = {n: sleeve_end_seen(scene, a, parts) if parts and a.known else None for n, a in arms.items()}
     shares = {n: parts.arm(n) if parts and a.known else None for n, a in arms.items()}
-    cuts = {n: _upper_arm(scene, arm, skin, shares[n], read=ends_seen[n]) for n, arm in arms.items()}
+    cuts = {n: _upper_arm(scene, arm, skin, shares[n]) for n, arm in arms.items()}
     ends = [end for _, end in cuts.values()]
     # Both sleeves are alike; the arm that shows more of itself is the one with the shorter reading.
     sleeve_end = float(np.mean(ends)) if abs(ends[0] - ends[1]) < 0.15 else min(ends)
     hidden = all(np.hypot(*(arm.wrist - arm.elbow)) < 0.6 * arm.fore_px for arm in arms.values())
-    if sleeve_end > 0.78 and (hidden or sleeve_end > 1.05):
+    if (hem is None and sleeve_end > 0.78 and hidden) or sleeve_end > 1.05:
         # A foreshortened forearm hides its sleeve: one that reaches the elbow goes a little beyond it.
+    sleeve_end = sleeve_end if hem is None else hem
         sleeve_end = max(sleeve_end, 1.18)
     sleeve_end = min(sleeve_end, 0.84) if sleeve_end < 1.05 else sleeve_end
     # Hands and forearms are of one colour, half way between what either shows.
@@ -158,13 +161,12 @@ def _upper_arm(
     share: FloatArray | None,
     sleeve_end: float | None = None,
     seen_end: float | None = None,
-    read: float | None = None,
 ) -> tuple[Strip, float]:
     return cut_upper_arm(
         scene.picture, scene.alpha, skin["skin"], skin.get("arm", skin["skin"]),
         shoulder=arm.shoulder, elbow=arm.elbow, wrist=arm.wrist, side=arm.side, radius=arm.radius,
         elbow_radius=arm.elbow_radius, length_px=arm.upper_px, lower=np.asarray(arm.lower),
-        seen=arm.upper_seen, sleeve_end=sleeve_end, seen_end=seen_end, share=share, read=read,
+        seen=arm.upper_seen, sleeve_end=sleeve_end, seen_end=seen_end, share=share,
     )  # fmt: skip
 
 

@@ -11,8 +11,6 @@ _START, _END = -0.30, 1.22
 """Rows of an upper arm's strip: from above the shoulder to below the elbow."""
 _NO_SKIN = 0.5
 """Difference of ``hue_of`` beyond which nothing is skin."""
-_HEMS_AGREE = 0.2
-"""Difference of two readings of a hem, upper arms, below which the network's is the finer one."""
 _SURE_SKIN = 0.22
 """Difference of hue alone below which it is this person's for sure."""
 
@@ -35,7 +33,6 @@ def cut_upper_arm(
     sleeve_end: float | None = None,
     seen_end: float | None = None,
     share: FloatArray | None = None,
-    read: float | None = None,
 ) -> tuple[Strip, float]:
     """Straighten the upper arm out of the picture.
 
@@ -54,7 +51,6 @@ def cut_upper_arm(
         sleeve_end: where the sleeve shall end, when known; else it is read from the picture.
         seen_end: where it ends in the picture: its lower part is moved so that the hem stays.
         share: float32 ``(h, w)``: how much of a pixel is this arm, when the layer network saw it.
-        read: where the network saw the sleeve end, when it did.
 
     Returns:
         The strip, and where the sleeve ends (0 to 1 on the upper arm, 1 to 2 on the forearm).
@@ -99,9 +95,6 @@ def cut_upper_arm(
         trusted &= (sample(share) > 0.4) | (t[:, None] < 0.2)
     if sleeve_end is None:
         sleeve_end = _sleeve_end(trusted, colour, skin_bgr, t, c, radius, picture, elbow, wrist)
-        if read is not None:
-            # Where colours and the network do not agree, sleeves are taken for longer than they are.
-            sleeve_end = read if abs(read - sleeve_end) < _HEMS_AGREE else min(read, sleeve_end)
     trusted, filled = _materials(trusted, colour, (skin_bgr, arm_bgr), t, c, radius, width, sleeve_end)
     keep = blur(trusted, 1.2)[..., None]
     texture = np.where(trusted[..., None], colour * keep + filled * (1 - keep), filled)
