@@ -41,6 +41,8 @@ from vcam_avatar.stages.pose_retarget import Retargeter
 
 MAX_HEIGHT_PX = 1440
 """Layers of larger pictures are made at this height."""
+_WRIST_SEEN = 0.45
+"""Confidence of a wrist without a hand from which a forearm is looked for there."""
 _SIDES = {
     "left": (LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST, LEFT_HAND, 1.0),
     "right": (RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST, RIGHT_HAND, -1.0),
@@ -111,6 +113,7 @@ def build_layers(
         arm = ArmSeen(
             points[s], points[e], points[w], points[h : h + 21] if hand is None else hand, side,
             hand is not None, bool(min(seen[s, 2], seen[e, 2]) > 0.3), upper, fore, palm,
+            wrist_seen=hand is not None or bool(seen[w, 2] > _WRIST_SEEN),
         )  # fmt: skip
         find_arm(scene, arm)
         arms[name] = arm
@@ -125,7 +128,7 @@ def build_layers(
     bare = skin_map(scene, list(arms.values()))
     guessed = [arm for arm in arms.values() if not arm.known]
     trim_forearms(scene, guessed, bare)
-    claim_skin(scene, list(arms.values()), bare)
+    bare = claim_skin(scene, list(arms.values()), bare)
     behind = held = None
     if parts is not None and not guessed and knows_torso(parts):
         behind = torso_behind(scene, parts)

@@ -16,10 +16,16 @@ from vcam_avatar.avatars.layers_fill import (
     smooth,
 )
 from vcam_avatar.avatars.layers_inpaint import fill_patches
+from vcam_avatar.avatars.layers_matte import look_at_rim
 from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, torso_outline
+from vcam_avatar.avatars.layers_sides import ARMPIT, torso_sides
 from vcam_avatar.avatars.layers_strip import hue_of
-from vcam_avatar.avatars.layers_torso import torso_sides
 from vcam_avatar.media import ByteArray, FloatArray
+
+_FOLD = 0.06
+"""Size of what makes a pattern rather than light and shade, shoulder widths."""
+_WEAVE = 0.01
+"""Size of the threads of plain cloth."""
 
 
 def make_core(
@@ -40,16 +46,19 @@ def make_core(
     chin = float(scene.face[:, 1].max())
     region &= (scene.grid[..., 1] > chin - 0.1 * unit) | (blur(region, 1) < 0)
     # Inside the torso's outline everything stays, filled where an arm covers it: no holes behind arms.
-    if behind is None:
-        inner = torso_sides(scene, arms, skin, torso_outline(scene, 0.06))
-    else:
+    below = scene.grid[..., 1] > max(arm.shoulder[1] for arm in arms) + ARMPIT * unit
+    usual = torso_outline(scene, 0.0)
+    if behind is not None:
         # Between shoulders and hips is torso, whatever hides it.
-        inner = behind | (region & torso_outline(scene, 0.16))
+        usual = behind | (region & torso_outline(scene, 0.16))
+    inner, seen = torso_sides(scene, arms, skin, usual)
     for arm in arms:
         distance, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
         inner |= (distance < 0.95 * arm.radius) & (along < 0.34)
-    inner &= grow(person, 2)
-    core = (person & ~region) | (inner & (person | region))
+    inner &= grow(person | region, 2) | below
+    loose = person & ~region & ~inner
+    loose &= ~below | _things(np.asarray(loose & below), _near_arm(scene, arms), (0.3 * unit) ** 2)
+    core = loose | inner
     if held is not None:
         core &= ~held
     core = np.asarray(cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0)
@@ -58,14 +67,18 @@ def make_core(
     # A calm outline where arms were cut away, without slivers.
     calm = grow(grow(core, -0.035 * unit), 0.035 * unit)
     calm = np.asarray(blur(calm, 0.02 * unit) > 0.5)
-    core = np.where(grow(region, 0.06 * unit) & (scene.grid[..., 1] > chin), calm & core, core)
-    covered = core & grow(region, 4)
+    core = np.where(grow(region, 0.06 * unit) & (scene.grid[..., 1] > chin) & ~below, calm & core, core)
+    hands = np.any([np.asarray(arm.lower) for arm in arms], 0)
+    covered = core & (grow(region, 4) | grow(hands, 0.025 * unit) | (below & ~loose & ~grow(seen, 2)))
     shoulder = np.zeros(person.shape, bool)
     for arm in arms:
         distance, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
         shoulder |= (along < 0.3) & (distance < 1.6 * arm.radius) & ~grow(np.asarray(arm.lower), 6)
     covered &= ~shoulder
-    good = grow(person & ~grow(region & ~shoulder, 6), -2) & core
+    # Beside arms cloth lies in their shade and light.
+    beside = grow(region & ~shoulder, max(6, 0.02 * unit)) | grow(hands & ~shoulder, 0.05 * unit)
+    line, mixed, room = look_at_rim(scene.picture, person)
+    good = (grow(person & ~beside, -2) & core & ~mixed) | (line & core & ~beside)
     cloth = good & (scene.grid[..., 1] > scene.points[1, 1] + 0.12 * unit)
     source = cloth if int(cloth.sum()) > 500 else good
     filled = _clothe(scene, np.asarray(covered), np.asarray(source))
@@ -73,9 +86,30 @@ def make_core(
     soft = blur(covered, 4)[..., None]
     colour = np.where(covered[..., None], filled, base * (1 - soft) + filled * soft)
     colour = np.where((core & ~covered & (soft[..., 0] < 0.02))[..., None], base, colour)
-    edge = np.where(grow(region, 3), blur(core, 1.2), scene.alpha * blur(grow(core, 1), 0.8))
+    edge = np.where(
+        grow(region, 3), blur(core, 1.2), scene.alpha * (1 - blur(room, 0.7)) * blur(grow(core, 1), 0.8)
+    )
     image = np.concatenate([np.clip(colour, 0, 255), np.clip(edge, 0, 1)[..., None] * 255], -1)
     return np.asarray(np.rint(image), np.uint8)
+
+
+def _near_arm(scene: Scene, arms: list[ArmSeen]) -> Mask:
+    """What beside the torso is so near to an arm's bones that it is arm, found or not."""
+    out = np.zeros(scene.person.shape, bool)
+    for arm in arms:
+        out |= distance_to_bone(scene.grid, arm.shoulder, arm.elbow)[0] < 0.4 * scene.unit
+        if arm.wrist_seen:
+            out |= distance_to_bone(scene.grid, arm.elbow, arm.wrist)[0] < 0.4 * scene.unit
+    return out
+
+
+def _things(mask: Mask, arm: Mask, least_px: float) -> Mask:
+    """Connected parts of at least ``least_px`` most of which is not ``arm``: no scraps, no sleeves."""
+    _, label, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    area = stats[:, cv2.CC_STAT_AREA]
+    keep = (area >= least_px) & (np.bincount(label[arm], minlength=len(area)) < 0.5 * area)
+    keep[0] = False
+    return np.asarray(keep[label])
 
 
 def _clothe(scene: Scene, covered: Mask, source: Mask) -> FloatArray:
@@ -130,7 +164,10 @@ def _row_below(scene: Scene, hole: Mask) -> Mask:
 
 
 def _continue(scene: Scene, hole: Mask, source: Mask) -> FloatArray:
-    """Clothes go on in ``hole``: patches of what is seen of them, on smooth colours far from any."""
+    """Clothes go on in ``hole``: patches of what is seen of them, on smooth colours far from any.
+
+    Of plain cloth only the weave is taken from patches: whole ones leave blots of light and shade.
+    """
     even = fill_smooth(scene.picture, source)
     if not hole.any():
         return even
@@ -141,7 +178,23 @@ def _continue(scene: Scene, hole: Mask, source: Mask) -> FloatArray:
     out = even.copy()
     outside = np.asarray(~source)
     out[box] = fill_patches(shown[box], outside[box], source[box], 0.05, even[box])
-    return out
+    plain = 1 - _pattern(scene.picture, source, _FOLD * scene.unit)
+    if plain > 0:
+        weave = out - blur(out, _WEAVE * scene.unit)
+        calm = blur(even, 0.4 * _FOLD * scene.unit) + weave
+        out = np.where(source[..., None], out, out * (1 - plain) + calm * plain)
+    return np.asarray(out, np.float32)
+
+
+def _pattern(picture: FloatArray, source: Mask, size_px: float) -> float:
+    """0 for plain cloth, 1 for cloth with a pattern all over."""
+    inside = grow(source, -size_px)
+    if int(inside.sum()) < 100:
+        return 0.0
+    share = blur(source, size_px)
+    mean = blur(picture * source[..., None], size_px) / np.maximum(share, 1e-3)[..., None]
+    away = np.abs(picture - mean).mean(-1)[inside]
+    return float(smooth(np.percentile(away, 65), 6.0, 12.0))
 
 
 def _busy(picture: FloatArray, valid: Mask) -> FloatArray:
@@ -175,9 +228,28 @@ def _complete(
         rough, patches = _complete(turned[0], np.ascontiguousarray(valid.T), turned[1], False)
         return rough.swapaxes(0, 1), patches.swapaxes(0, 1)
     distance = cv2.distanceTransform((~valid).astype(np.uint8), cv2.DIST_L2, 5)
+    lines = continue_rows(picture, valid)
     share = np.clip(1.0 - distance / (0.22 * valid.shape[0]), 0, 1)[..., None] * 0.85
-    rough = (calm * (1 - share) + continue_rows(picture, valid) * share).astype(np.float32)
-    return rough, fill_patches(picture, ~valid, valid, 1.0, rough)
+    rough = (calm * (1 - share) + lines * share).astype(np.float32)
+    # Patches start from lines that go all the way: grey middles would only find more grey.
+    first = (0.15 * calm + 0.85 * lines).astype(np.float32)
+    return rough, _meet(fill_patches(picture, ~valid, valid, 1.0, first), picture, valid)
+
+
+def _meet(filled: FloatArray, picture: FloatArray, valid: Mask) -> FloatArray:
+    """``filled`` made to meet the picture at the hole's edge: no outline of what stood there."""
+    height = valid.shape[0]
+    edge = ~valid & grow(valid, 2)
+    if not edge.any():
+        return filled
+    seen = blur(nearest_colour(picture, valid), 1.5)
+    off = np.where(edge[..., None], seen - blur(filled, 1.5), 0).astype(np.float32)
+    sigma = 0.008 * height
+    along = blur(off, sigma) / np.maximum(blur(edge, sigma), 1e-3)[..., None]
+    spread = blur(nearest_colour(np.asarray(along, np.float32), np.asarray(edge)), 2)
+    distance = cv2.distanceTransform((~valid).astype(np.uint8), cv2.DIST_L2, 5)
+    share = np.exp(-distance / (0.035 * height)) * ~valid
+    return np.asarray(filled + np.clip(spread, -70, 70) * share[..., None], np.float32)
 
 
 def _defocus(filled: FloatArray, picture: FloatArray, valid: Mask) -> FloatArray:
@@ -186,7 +258,7 @@ def _defocus(filled: FloatArray, picture: FloatArray, valid: Mask) -> FloatArray
     whole = np.where(valid[..., None], picture, filled).astype(np.float32)
     depth = cv2.distanceTransform((~valid).astype(np.uint8), cv2.DIST_L2, 5) / height
     out = whole
-    for near, far, sigma in ((0.0, 0.02, 0.006), (0.015, 0.05, 0.014), (0.04, 0.09, 0.028)):
+    for near, far, sigma in ((0.0, 0.04, 0.003), (0.03, 0.10, 0.008), (0.08, 0.2, 0.016)):
         share = smooth(depth, near, far)[..., None]
         out = out * (1 - share) + cv2.GaussianBlur(whole, (0, 0), sigma * height) * share
     return add_grain(np.asarray(out, np.float32), ~valid, picture, grow(valid, -6))

@@ -5,7 +5,7 @@ import itertools
 import cv2
 import numpy as np
 
-from vcam_avatar.avatars.layers_fill import Mask, grow, guided, polygon, smooth
+from vcam_avatar.avatars.layers_fill import Mask, blur, grow, guided, nearest_colour, polygon, smooth
 from vcam_avatar.media import ByteArray, FloatArray
 
 _MASK_HEIGHT_PX = 640
@@ -13,6 +13,10 @@ _MASK_HEIGHT_PX = 640
 _ARM_PX = 320
 """Longest side at which an arm's surroundings are cut out."""
 _ROUNDS = 3
+_RIM = 0.008
+"""Width of the rim that is looked at once more, shares of the height."""
+_LINE = 14
+"""Grey levels by which a drawn line is darker than what lies on either side of it."""
 
 
 def cut_person(
@@ -120,6 +124,33 @@ def _cut_arm(bgr: ByteArray, mask: ByteArray, soft: FloatArray, arm: FloatArray)
     place = cv2.resize(grow(np.asarray(near), 0.25 * unit).astype(np.float32), large.shape[::-1])
     share = np.clip(cv2.GaussianBlur(place, (0, 0), max(0.06 * palm, 1.0)), 0, 1)
     soft[box] += (large - soft[box]) * share
+
+
+def look_at_rim(picture: FloatArray, person: Mask) -> tuple[Mask, Mask, FloatArray]:
+    """What the rim of a rough cut-out shows.
+
+    Args:
+        picture: float32 ``(h, w, 3)``.
+        person: the cut-out.
+
+    Returns:
+        Where a line is drawn around the figure; where the room shines through; and 0 to 1 how surely
+        a pixel is nothing but room.
+    """
+    band = max(3, round(_RIM * person.shape[0]))
+    inside = grow(person, -band)
+    inner = blur(nearest_colour(picture, inside), 1.0)
+    outer = blur(nearest_colour(picture, ~grow(person, band)), 1.5)
+    rim = grow(person, 2) & ~inside
+    light = picture.mean(-1)
+    line = rim & (light < np.minimum(inner.mean(-1), outer.mean(-1)) - _LINE)
+    way = outer - inner
+    length = np.linalg.norm(way, axis=-1)
+    share = ((picture - inner) * way).sum(-1) / np.maximum(length**2, 1)
+    off = np.linalg.norm(picture - inner - np.clip(share, 0, 1)[..., None] * way, axis=-1)
+    mixed = rim & ~line & (length > 30) & (off < 25) & (share > 0.15)
+    room = smooth(length, 40, 80) * smooth(np.linalg.norm(picture - outer, axis=-1), 20, 8)
+    return line, np.asarray(mixed), np.where(rim & ~line, room, 0).astype(np.float32)
 
 
 def _whole(point: FloatArray) -> tuple[int, int]:

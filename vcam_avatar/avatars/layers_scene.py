@@ -37,6 +37,8 @@ class ArmSeen:
     """``lower`` before it is cut with the person: hands stick out of rough masks."""
     known: bool = False
     """Whether these were seen by the layer network."""
+    wrist_seen: bool = True
+    """Whether anything says where the forearm ends: behind the back or a thing nothing does."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,19 @@ def find_arm(scene: Scene, arm: ArmSeen) -> None:
     outside = across * (1 if float(normal @ outward) > 0 else -1)
     inner = np.interp(t_upper, [0.0, 0.35, 0.7, 1.0], [0.15, 0.55, 0.8, 0.95]) * arm.radius
     upper = (t_upper > -0.02) & (t_upper < 1.0) & (outside < 1.9 * arm.radius) & (outside > -inner)
-    upper |= (t_upper >= 1.0) & (to_upper < arm.radius * 1.05)
+    upper |= (t_upper >= 1.0) & (to_upper < arm.radius * 1.05) & arm.wrist_seen
     # The cap of the shoulder stays with the torso, which carries it along with the arm.
     upper &= t_upper > 0.34
     to_fore, t_fore, _ = distance_to_bone(scene.grid, arm.elbow, arm.wrist)
     thick = np.interp(np.clip(t_fore, 0, 1), [0, 1], [arm.radius * 1.1, 0.55 * arm.palm_px])
-    lower = (to_fore < thick) | hand
+    lower = (to_fore < thick) & arm.wrist_seen | hand
     # What sticks out of the torso's sides below the shoulders can only be arm.
     outside_torso = scene.person & ~torso_outline(scene, -0.04)
     below = scene.grid[..., 1] > arm.shoulder[1] + 0.3 * scene.unit
     mine = (scene.grid[..., 0] - scene.points[1, 0]) * arm.side > 0.35 * scene.unit
     # Legs and chairs stick out as well: only what is near the bones; beside the upper arm sleeves are wide.
     near = (to_upper < 0.3 * scene.unit) & (t_upper < 1.1)
-    near |= to_fore < np.maximum(1.15 * thick, 0.16 * scene.unit)
+    near |= arm.wrist_seen & (to_fore < np.maximum(1.15 * thick, 0.16 * scene.unit))
     mine &= near | grow(hand, 0.05 * scene.unit)
     upper |= outside_torso & below & mine
     arm.reach = grow(lower, 0.045 * scene.unit)
@@ -114,6 +116,8 @@ def find_arm(scene: Scene, arm: ArmSeen) -> None:
 
 def hand_region(scene: Scene, arm: ArmSeen) -> Mask:
     """Where the hand covers the picture, generously."""
+    if not arm.wrist_seen:
+        return np.zeros(scene.person.shape, bool)
     if not arm.hand_seen:
         return np.asarray(np.hypot(*np.moveaxis(scene.grid - arm.wrist, -1, 0)) < 0.6 * arm.palm_px)
     distance = np.full(scene.person.shape, 1e9, np.float32)

@@ -1,11 +1,9 @@
-"""Where skin lies before the torso, and where the torso's sides are behind the arms."""
-
-from typing import Any
+"""Where bare skin lies before the torso, and which arm it belongs to."""
 
 import cv2
 import numpy as np
 
-from vcam_avatar.avatars.layers_fill import Mask, blur, distance_to_bone, grow, polygon
+from vcam_avatar.avatars.layers_fill import Mask, distance_to_bone, grow, polygon
 from vcam_avatar.avatars.layers_scene import ArmSeen, Scene
 from vcam_avatar.media import FloatArray
 
@@ -15,6 +13,10 @@ _LIGHT_SHARE = 0.35
 """How much a difference of lightness counts beside one of hue: shade is not another material."""
 _FAR = 16.0
 """Distance of colours beyond which nothing is skin."""
+_TOUCH = 0.2
+"""Bare skin of an arm comes this close to its bones somewhere, shoulder widths."""
+_HUES = 14.0
+"""How far hues of one person's skin are apart."""
 _KINDS_OF_SKIN, _KINDS_OF_CLOTH = 3, 5
 
 
@@ -61,6 +63,10 @@ def skin_map(scene: Scene, arms: list[ArmSeen]) -> Mask:
     unit, neck = scene.unit, scene.points[1]
     skin = polygon(_inner_face(scene.face) * factor, (size[1], size[0]))
     kinds = _kinds(lab[skin & person], _KINDS_OF_SKIN)
+    if len(kinds):
+        # Eyes are no skin.
+        usual = np.median(lab[skin & person], 0)
+        kinds = kinds[np.linalg.norm((kinds - usual)[:, 1:], axis=1) < _HUES]
     hands = np.zeros(person.shape, bool)
     for arm in arms:
         if arm.hand_seen:
@@ -68,7 +74,7 @@ def skin_map(scene: Scene, arms: list[ArmSeen]) -> Mask:
     if int(hands.sum()) > 30:
         own = _kinds(lab[hands & person], 2)
         # Sleeves and gaps between fingers are not skin: only what is not far from the face's.
-        near = [k for k in own if len(kinds) and float(np.linalg.norm((kinds - k)[:, 1:], axis=1).min()) < 14]
+        near = [k for k in own if len(kinds) and np.linalg.norm((kinds - k)[:, 1:], axis=1).min() < _HUES]
         kinds = np.concatenate([kinds, np.array(near, np.float32).reshape(-1, 3)])
     if len(kinds) == 0:
         return np.zeros((height, width), bool)
@@ -118,19 +124,26 @@ def trim_forearms(scene: Scene, arms: list[ArmSeen], skin: Mask) -> None:
         arm.region = arm.upper | arm.lower
 
 
-def claim_skin(scene: Scene, arms: list[ArmSeen], skin: Mask) -> None:
-    """Give bare skin that no arm covers yet to the nearest arm: hands that were not found, bare elbows."""
+def claim_skin(scene: Scene, arms: list[ArmSeen], skin: Mask) -> Mask:
+    """Give bare skin that no arm covers yet to the nearest arm: hands that were not found, bare elbows.
+
+    Returns:
+        ``skin`` without what lies far from all arms: straps and other things of its colour.
+    """
     if not skin.any():
-        return
+        return skin
     near = []
     skin = skin.copy()
     for arm in arms:
         to_upper, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
         to_fore, _, _ = distance_to_bone(scene.grid, arm.elbow, arm.wrist)
-        near.append(np.minimum(to_upper, to_fore))
+        near.append(np.minimum(to_upper, to_fore) if arm.wrist_seen else to_upper)
         # The cap of the shoulder stays with the torso.
         skin &= ~((along < 0.36) & (to_upper < 1.5 * arm.radius))
     nearest = np.argmin(np.stack(near), 0)
+    _, label = cv2.connectedComponents(skin.astype(np.uint8))
+    touched = np.unique(label[skin & (np.min(near, 0) < _TOUCH * scene.unit)])
+    skin &= np.isin(label, touched)
     for index, arm in enumerate(arms):
         mine = skin & (nearest == index)
         if not mine.any():
@@ -141,80 +154,4 @@ def claim_skin(scene: Scene, arms: list[ArmSeen], skin: Mask) -> None:
         assert arm.region is not None
         arm.lower = arm.lower | (wide & (near[index] < 0.45 * scene.unit)) | mine
         arm.region = arm.region | wide
-
-
-def torso_sides(scene: Scene, arms: list[ArmSeen], skin: Mask, outline: Mask) -> Mask:
-    """The torso's outline, narrowed where its sides are really seen.
-
-    Every row is walked from the middle outwards until background or bare skin: background shows the torso's
-    side, an arm only hides it. Between the sides that are seen the hidden ones are interpolated.
-    """
-    height, width = outline.shape
-    unit, neck = scene.unit, scene.points[1]
-    out = outline.copy()
-    hips = (scene.points[9] + scene.points[10]) / 2
-    first = int(np.clip(max(arm.shoulder[1] for arm in arms) + 0.36 * unit, 0, height - 1))
-    gap = max(2, round(0.025 * unit))
-    hand = np.zeros(outline.shape, bool)
-    for arm in arms:
-        if arm.hand_seen:
-            hand |= np.asarray(arm.lower) & ~skin if not skin.any() else np.zeros_like(hand)
-    # Rims of skin and of the person are unsure by a pixel or two.
-    free = ~grow(scene.person, -1)
-    bare = skin | hand
-    solid = (~(free | bare)).astype(np.uint8)
-    ok = np.asarray(cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((1, gap), np.uint8)))
-    for sign in (-1, 1):
-        rows = np.arange(first, height)
-        if len(rows) < 2:
-            # The picture ends at the shoulders.
-            break
-        edge = np.full(len(rows), np.nan)
-        least = np.zeros(len(rows))
-        most = np.zeros(len(rows))
-        stops = np.zeros(len(rows))
-        for k, y in enumerate(rows):
-            share = np.clip((y - neck[1]) / max(float(hips[1] - neck[1]), 1.0), 0, 1)
-            centre = int(np.clip(neck[0] + share * (hips[0] - neck[0]), 1, width - 2))
-            line = outline[y, centre:] if sign > 0 else outline[y, centre::-1]
-            most[k] = int(np.argmin(line)) if not line.all() else len(line)
-            part = ok[y, centre:] if sign > 0 else ok[y, centre::-1]
-            ends = np.nonzero(part == 0)[0]
-            stop = int(ends[0]) if len(ends) else len(part)
-            beyond = centre + sign * min(stop + gap // 2, len(part) - 1)
-            is_bare = bare[
-                y, max(0, min(beyond, beyond - sign * gap)) : max(beyond, beyond - sign * gap) + 1
-            ].any()
-            if is_bare:
-                least[k] = min(stop, most[k])
-            stops[k] = stop
-            if 0.33 * unit < stop < most[k] and not is_bare:
-                edge[k] = stop
-        # Skin that begins upright where the torso should end lies beside it; arms before it cross slanting.
-        reach = max(2, round(0.06 * unit))
-        slope = np.abs(blur(np.gradient(stops)[None].astype(np.float32), reach)[0])
-        upright = (slope < 0.25) & (least > 0.62 * most) & (least > 0.33 * unit)
-        edge = np.where(upright & ~_near(np.isfinite(edge), 4 * reach), stops, edge)
-        known = np.isfinite(edge)
-        if int(known.sum()) < 0.06 * unit:
-            continue
-        side = np.interp(rows, rows[known], edge[known])
-        # Above the first row that shows the side the outline narrows towards it.
-        top = int(np.argmax(known))
-        ramp = np.clip((np.arange(len(rows)) - top) / (0.5 * unit) + 1, 0, 1)
-        side = side * ramp + most * (1 - ramp)
-        side = np.clip(np.maximum(side, np.where(known, 0, least)), 0, most)
-        soft = blur(side[None].astype(np.float32), max(0.03 * unit, 1.0))[0]
-        side = np.where(known, edge, soft)
-        for k, y in enumerate(rows):
-            share = np.clip((y - neck[1]) / max(float(hips[1] - neck[1]), 1.0), 0, 1)
-            centre = int(np.clip(neck[0] + share * (hips[0] - neck[0]), 1, width - 2))
-            if sign > 0:
-                out[y, min(width, centre + round(float(side[k]))) :] = False
-            else:
-                out[y, : max(0, centre - round(float(side[k])))] = False
-    return out
-
-
-def _near(rows: Any, reach: int) -> Any:
-    return cv2.dilate(rows.astype(np.uint8)[:, None], np.ones((2 * reach + 1, 1), np.uint8))[:, 0] > 0
+    return skin
