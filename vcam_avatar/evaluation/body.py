@@ -12,19 +12,13 @@ from vcam_avatar import resources
 from vcam_avatar.avatars.format import load_avatar
 from vcam_avatar.avatars.layers_build import build_layers
 from vcam_avatar.evaluation.body_compare import Sums, hand_boxes
+from vcam_avatar.evaluation.body_flow import measure_flow
 from vcam_avatar.evaluation.body_poses import sheet_poses
 from vcam_avatar.evaluation.report import Result, not_measured
 from vcam_avatar.media import ByteArray, FloatArray, Size
 from vcam_avatar.stages.body import BodyGenerator, PreparedBody
 from vcam_avatar.stages.body_background import extend
 from vcam_avatar.stages.hands import load_hand_mesh
-from vcam_avatar.stages.pose_layout import (
-    LEFT_EAR,
-    LEFT_EYE,
-    NOSE,
-    RIGHT_EAR,
-    RIGHT_EYE,
-)
 
 HELD_OUT_BODIES = "held_out_bodies.npz"
 """Synthetic people never trained on, two poses each, in ``vcam_avatar/assets``."""
@@ -94,41 +88,17 @@ def measure_synthetic(generators: dict[str, BodyGenerator], limit: int) -> Resul
     )
 
 
-_MESH_HEAD = {NOSE: 1, LEFT_EYE: 473, RIGHT_EYE: 468, LEFT_EAR: 454, RIGHT_EAR: 234}
-"""Points of the face mesh, a few times steadier than the body network's own points of the head."""
-
-
-def _track(path: Path) -> tuple[FloatArray, FloatArray]:
-    """Keypoints ``(T, 57, 2)`` px and size of a holistic track; unseen hands are NaN.
-
-    The head's points come from the face mesh; the body's are smoothed over three frames, which takes the
-    tracker's trembling away.
-    """
-    from vcam_avatar.training.pose_sources import read_holistic
-
-    points, _ = read_holistic(path)
-    with np.load(path) as data:
-        size = np.array([float(data["width"]), float(data["height"])], np.float32)
-        mesh = data["face"][..., :2].astype(np.float32) * size
-    body = cv2.GaussianBlur(
-        points[:, :15, :2].reshape(len(points), 30), (1, 7), 1.2, borderType=cv2.BORDER_REPLICATE
-    )
-    points[:, :15, :2] = body.reshape(len(points), 15, 2)
-    for ours, theirs in _MESH_HEAD.items():
-        points[:, ours, :2] = mesh[:, theirs]
-    return np.where(points[..., 2:] > 0, points[..., :2], np.nan).astype(np.float32), size
-
-
 def measure_real(generators: dict[str, BodyGenerator], data: Path, limit: int) -> Result:
     """B2: a real person's held-out frames from one of them, moved by the tracked keypoints."""
     import av
 
     from vcam_avatar.avatars.analysis import PictureAnalyser
+    from vcam_avatar.training.pose_sources import read_steady
 
     folder = data / "latentsync_people"
     if not (folder / "demo3_video.mp4").is_file():
         return not_measured("dB", _B2, f"{folder} is absent")
-    points, _ = _track(folder / "demo3_holistic.npz")
+    points, _ = read_steady(folder / "demo3_holistic.npz")
     good = [t for t in range(450, len(points)) if np.isfinite(points[t]).all()]
     source_at = good[len(good) // 2]
     wanted = {source_at, *good[:: max(1, len(good) // limit)]}
@@ -257,7 +227,8 @@ def measure(data: Path, quick: bool = False) -> dict[str, Result]:
     """All measures of the body; ``quick`` looks at a few pictures only."""
     generator = BodyGenerator()
     generators = {"body": generator}
-    generators["part warps only"] = BodyGenerator(refine=False, parts_only=True)
+    generators["part warps only"] = BodyGenerator(refine=False, parts_only=True, fields=False)
+    generators["bent by joints alone"] = BodyGenerator(refine=False, fields=False)
     if generator.refines:
         generators["without the refiner"] = BodyGenerator(refine=False)
     results = {}
@@ -265,6 +236,7 @@ def measure(data: Path, quick: bool = False) -> dict[str, Result]:
         results["B1"] = measure_synthetic(generators, 4 if quick else 1000)
     except FileNotFoundError as exc:
         results["B1"] = not_measured("share, dB", _B1, f"{exc} is absent")
+    results["B1 flow"] = measure_flow()
     results["B2"] = measure_real(generators, data, 4 if quick else 24)
     count = 2 if quick else 12
     results["B4"] = measure_sharpness(generator, count)

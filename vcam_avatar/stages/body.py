@@ -1,5 +1,7 @@
 """First generator: pose + avatar picture -> the avatar in that pose, with a face that does not speak yet."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -13,6 +15,7 @@ from vcam_avatar.stages.body_arm import ArmInSpace, FrontOrder, place_arm
 from vcam_avatar.stages.body_background import make_background
 from vcam_avatar.stages.body_core import OVERSAMPLE, build_core_mesh
 from vcam_avatar.stages.body_limbs import draw_arm, draw_own, own_shares, reaches_face
+from vcam_avatar.stages.body_motion import FIELDS_MODEL, WEIGHTS_MODEL, read_fields
 from vcam_avatar.stages.body_paint import Painted
 from vcam_avatar.stages.body_prepared import (
     MARGIN,
@@ -49,6 +52,7 @@ class BodyGenerator:
         mesh: HandMesh | None = None,
         refine: bool | None = None,
         parts_only: bool = False,
+        fields: bool = True,
     ) -> None:
         """Load the networks.
 
@@ -57,6 +61,7 @@ class BodyGenerator:
             mesh: the hand; by default the shipped one.
             refine: correct drawn hands with the adversarially trained network; None: if it is installed.
             parts_only: move and turn the arms of the picture and make nothing up; to compare with.
+            fields: bend head and torso by displacement fields, too; False: by joints alone, to compare with.
 
         Raises:
             ModelError: a file is missing or damaged.
@@ -66,6 +71,7 @@ class BodyGenerator:
         self._mesh = mesh or load_hand_mesh(models_dir() / "hand_mesh.npz")
         if refine is None:
             refine = (models_dir() / f"{REFINER_MODEL}.onnx").is_file()
+        self._fields = (load_network(FIELDS_MODEL), load_network(WEIGHTS_MODEL)) if fields else None
         self._refiner = HandRefiner(load_network(REFINER_MODEL)) if refine else None
 
     @property
@@ -132,6 +138,9 @@ class BodyGenerator:
         own = {} if picture is None else prepare_own_arms(layers, picture, rest, place, size, seen)
         carried = np.concatenate([a.points for a in own.values()]) if own else None
         core = build_core_mesh(texture, origin, rest, to_frame(view, face), crop.astype(np.float32), carried)
+        if self._fields is not None:
+            motion = read_fields(*self._fields, texture, OVERSAMPLE, origin, rest, core.points)
+            core = replace(core, motion=motion)
         chin = float(to_frame(view, face)[:, 1].max())
         shadow = TorsoShadow(texture, origin, OVERSAMPLE, chin, size, core.unit)
         arms: dict[str, PreparedArm] = {}
@@ -178,6 +187,7 @@ class BodyGenerator:
         np.copyto(image, p.background)
         points = to_frame(p.view, points_px)
         p.core.bend(points, p.bent)
+        points = p.core.join_shoulders(points, p.bent)
         p.core.draw(image, p.bent)
         grid = p.core.face_grid(p.bent)
         placed = {name: self._place(arm, points) for name, arm in p.arms.items()}

@@ -7,6 +7,7 @@ import numpy as np
 
 from vcam_avatar.media import ByteArray, FloatArray
 from vcam_avatar.stages.body_arm import raised_share
+from vcam_avatar.stages.body_motion import MotionFields, relative
 from vcam_avatar.stages.kernels import njit
 from vcam_avatar.stages.pose_layout import (
     LEFT_EAR,
@@ -81,15 +82,18 @@ class CoreMesh:
     texture_px: FloatArray
     """float32 ``(V, 2)``."""
     points: FloatArray
-    """float32 ``(V + G * G + E, 2)`` at rest: mesh corners, the face grid, further points to carry along."""
+    """float32 ``(V + G * G + 2 + E, 2)`` at rest: mesh corners, the face grid, right and left shoulder,
+    further points to carry along."""
     weights: FloatArray
-    """float32 ``(V + G * G + E, 6)``: head, right shoulder, left shoulder, middle of the face, cap of the
+    """float32 ``(V + G * G + 2 + E, 6)``: head, right shoulder, left shoulder, middle of the face, cap of the
     right and of the left shoulder."""
     triangles: IndexArray
     rest: FloatArray
     """float32 ``(K, 2)`` keypoints at rest."""
     unit: float
     """Shoulder width."""
+    motion: MotionFields | None = None
+    """What moves the points beyond their joints; None: nothing does."""
 
     def bend(self, pose: FloatArray, out: FloatArray) -> None:
         """Where all points go when the keypoints are at ``pose``, float32 ``(K, 2)``; into ``out``."""
@@ -115,6 +119,8 @@ class CoreMesh:
             self.points, self.weights, torso.astype(np.float32), head.astype(np.float32),
             arms.astype(np.float32), shifts.astype(np.float32), out,
         )  # fmt: skip
+        if self.motion is not None:
+            out += self.motion.shift(relative(pose, self.rest))
 
     def draw(self, target: ByteArray, bent: FloatArray) -> int:
         """Draw the mesh with the corners of ``bend``; returns the number of pixels touched."""
@@ -128,7 +134,14 @@ class CoreMesh:
 
     def carried(self, bent: FloatArray) -> FloatArray:
         """float32 ``(E, 2)``: where the points go that were given to be carried along."""
-        return bent[len(self.texture_px) + FACE_GRID**2 :]
+        return bent[len(self.texture_px) + FACE_GRID**2 + 2 :]
+
+    def join_shoulders(self, pose: FloatArray, bent: FloatArray) -> FloatArray:
+        """``pose`` ``(K, 2)`` with the shoulders where the cloth over them went: there arms begin."""
+        first = len(self.texture_px) + FACE_GRID**2
+        joined = pose.copy()
+        joined[[RIGHT_SHOULDER, LEFT_SHOULDER]] = bent[first : first + 2]
+        return joined
 
 
 def _arm_turn(rest: Any, now: Any, shoulder: int) -> Any:
@@ -221,12 +234,13 @@ def build_core_mesh(
     u, v = np.meshgrid(steps, steps)
     grid = np.stack([u.ravel(), v.ravel(), np.ones(FACE_GRID**2)], 1) @ crop.T
     more = [] if carried is None else [carried.astype(np.float32)]
-    points = np.concatenate([points, grid.astype(np.float32), *more])
-    weights = _weights(points, rest, face, unit)
+    shoulders = np.asarray(rest[[RIGHT_SHOULDER, LEFT_SHOULDER]], np.float32)
+    points = np.concatenate([points, grid.astype(np.float32), shoulders, *more])
+    weights = mesh_weights(points, rest, face, unit)
     return CoreMesh(texture, texture_px, points, weights, triangles, np.asarray(rest, np.float32), unit)
 
 
-def _weights(points: FloatArray, rest: FloatArray, face: FloatArray, unit: float) -> FloatArray:
+def mesh_weights(points: FloatArray, rest: FloatArray, face: FloatArray, unit: float) -> FloatArray:
     chin, neck = float(face[:, 1].max()), float(rest[NECK, 1])
     head = 1 - _smooth(
         points[:, 1], chin - 0.02 * unit, chin + 0.75 * max(neck - chin, 0.1 * unit) + 0.08 * unit
