@@ -15,12 +15,13 @@ from vcam_avatar.avatars.layers_apply import (
     things_held,
     torso_behind,
 )
-from vcam_avatar.avatars.layers_core import make_core, make_room
+from vcam_avatar.avatars.layers_core import make_core
 from vcam_avatar.avatars.layers_fill import nearest_colour
 from vcam_avatar.avatars.layers_hem import agree, sleeve_end_seen
 from vcam_avatar.avatars.layers_matte import cut_person
 from vcam_avatar.avatars.layers_own import cut_own_arms
 from vcam_avatar.avatars.layers_parts import read_parts
+from vcam_avatar.avatars.layers_room import make_room
 from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, close_slots, find_arm
 from vcam_avatar.avatars.layers_skin import read_arm_skin, read_skin
 from vcam_avatar.avatars.layers_sleeve import cloth_sleeve, empty_strip, narrow_elbow

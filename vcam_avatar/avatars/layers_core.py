@@ -1,13 +1,11 @@
-"""Head and torso without arms, and the room without the person."""
+"""Head and torso without arms."""
 
 import cv2
 import numpy as np
 
 from vcam_avatar.avatars.layers_fill import (
     Mask,
-    add_grain,
     blur,
-    continue_rows,
     distance_to_bone,
     fill_smooth,
     grow,
@@ -24,6 +22,8 @@ from vcam_avatar.media import ByteArray, FloatArray
 
 _FOLD = 0.06
 """Size of what makes a pattern rather than light and shade, shoulder widths."""
+_PURE = 0.8
+"""Share of a garment that must look like it."""
 _WEAVE = 0.01
 """Size of the threads of plain cloth."""
 
@@ -57,7 +57,7 @@ def make_core(
         inner |= (distance < 0.95 * arm.radius) & (along < 0.34)
     inner &= grow(person | region, 2) | below
     loose = person & ~region & ~inner
-    loose &= ~below | _things(np.asarray(loose & below), _near_arm(scene, arms), (0.3 * unit) ** 2)
+    loose &= ~below | _things(np.asarray(loose & below), _near_arm(scene, arms), (0.2 * unit) ** 2)
     core = loose | inner
     if held is not None:
         core &= ~held
@@ -97,45 +97,80 @@ def _near_arm(scene: Scene, arms: list[ArmSeen]) -> Mask:
     """What beside the torso is so near to an arm's bones that it is arm, found or not."""
     out = np.zeros(scene.person.shape, bool)
     for arm in arms:
-        out |= distance_to_bone(scene.grid, arm.shoulder, arm.elbow)[0] < 0.4 * scene.unit
+        out |= distance_to_bone(scene.grid, arm.shoulder, arm.elbow)[0] < 0.3 * scene.unit
         if arm.wrist_seen:
-            out |= distance_to_bone(scene.grid, arm.elbow, arm.wrist)[0] < 0.4 * scene.unit
+            out |= distance_to_bone(scene.grid, arm.elbow, arm.wrist)[0] < 0.3 * scene.unit
     return out
 
 
 def _things(mask: Mask, arm: Mask, least_px: float) -> Mask:
-    """Connected parts of at least ``least_px`` most of which is not ``arm``: no scraps, no sleeves."""
+    """Connected parts of at least ``least_px`` of which not nearly all is ``arm``: no scraps, no sleeves."""
     _, label, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     area = stats[:, cv2.CC_STAT_AREA]
-    keep = (area >= least_px) & (np.bincount(label[arm], minlength=len(area)) < 0.5 * area)
+    keep = (area >= least_px) & (np.bincount(label[arm], minlength=len(area)) < 0.8 * area)
     keep[0] = False
     return np.asarray(keep[label])
 
 
 def _clothe(scene: Scene, covered: Mask, source: Mask) -> FloatArray:
-    """Colours for what arms cover.
+    """Colours for what arms cover: two garments keep a clear border.
 
-    Before the belly what lies above goes on: hands rest on the end of a shirt more often than they hide
-    where trousers begin. At the sides both may be seen.
+    Rows that show a garment beside the hole have it in the hole as well. Where nothing is seen beside it the
+    upper one goes on down to its hem, or as far as the hole goes: hands rest on the end of a shirt more often
+    than they hide where trousers begin.
     """
     centre = scene.points[1, 0]
     middle = covered & (np.abs(scene.grid[..., 0] - centre) < 0.3 * scene.unit)
     under = np.maximum.accumulate(middle & (scene.grid[..., 1] > scene.points[1, 1]), 0) & ~covered
+    if int((source & under).sum()) < 100:
+        rows = np.nonzero((covered | source).any(1))[0]
+        under = scene.grid[..., 1] > rows.max(initial=0) - 0.15 * scene.unit
     above = source & ~under
-    if int(above.sum()) > 500 and int((source & under).sum()) > 100:
-        colours = [np.median(scene.picture[part], 0) for part in (above, source & under)]
-        if float(np.linalg.norm(hue_of(colours[0]) - hue_of(colours[1]))) > 0.3:
-            hem = _hem(scene, np.asarray(source), hue_of(colours[0]), hue_of(colours[1]), middle)
-            if hem < float(np.nonzero(middle.any(1))[0].max()):
-                # The hem is seen: it runs across the whole body.
-                middle = covered
-            above_hem = scene.grid[..., 1] < hem
-            upper = _continue(
-                scene, middle & above_hem, np.asarray(above & above_hem & ~_row_below(scene, middle))
-            )
-            rest = _continue(scene, covered & ~(middle & above_hem), source)
-            return np.where((middle & above_hem)[..., None], upper, rest)
-    return _continue(scene, covered, source)
+    if int(above.sum()) < 500 or int((source & under).sum()) < 100:
+        return _continue(scene, covered, source)
+    hues = [hue_of(np.median(scene.picture[part], 0)) for part in (above, source & under)]
+    if float(np.linalg.norm(hues[0] - hues[1])) < 0.3:
+        return _continue(scene, covered, source)
+    hue = hue_of(scene.picture)
+    nearer = np.linalg.norm(hue - hues[0], axis=-1) < np.linalg.norm(hue - hues[1], axis=-1)
+    upper: Mask = np.asarray(blur(nearer & source, 4) > 0.5 * blur(source, 4))
+    low, high = scene.points[1, 1] + np.array([0.2, 0.9]) * scene.unit
+    chest = above & (scene.grid[..., 1] > low) & (scene.grid[..., 1] < high)
+    chest &= np.abs(scene.grid[..., 0] - centre) < 0.35 * scene.unit
+    if not chest.any() or min(float(upper[chest].mean()), float(1 - upper[source & under].mean())) < _PURE:
+        # Not two garments one below the other.
+        return _continue(scene, covered, source)
+    hem = _hem(scene, source, hues[0], hues[1], middle)
+    mine = _beside(covered, source, upper, hem)
+    here: Mask = np.asarray(blur(mine, 0.02 * scene.unit) > 0.5)
+    part = covered & here
+    above_hem = source & upper & ~_row_below(scene, part)
+    if int(above_hem.sum()) < 500:
+        above_hem = source & upper
+    lower = covered & ~here
+    rest = _continue(scene, lower, source & ~upper)
+    # Around the hole either goes on: its edge is blended.
+    near = _distance(part) <= _distance(lower)
+    return np.where(near[..., None], _continue(scene, part, np.asarray(above_hem)), rest)
+
+
+def _distance(mask: Mask) -> FloatArray:
+    if not mask.any():
+        return np.full(mask.shape, 1e6, np.float32)
+    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+
+
+def _beside(hole: Mask, source: Mask, upper: Mask, hem: float) -> FloatArray:
+    """1 where the upper garment goes on, by what is seen left and right in the same row."""
+    out = np.zeros(hole.shape, np.float32)
+    columns = np.arange(hole.shape[1])
+    for y in np.nonzero(hole.any(1))[0]:
+        known = np.nonzero(source[y])[0]
+        if len(known) < 8:
+            out[y] = float(y < hem)
+        else:
+            out[y] = np.interp(columns, known, upper[y, known].astype(np.float32))
+    return out
 
 
 def _hem(scene: Scene, source: Mask, above: FloatArray, under: FloatArray, hole: Mask) -> float:
@@ -195,94 +230,3 @@ def _pattern(picture: FloatArray, source: Mask, size_px: float) -> float:
     mean = blur(picture * source[..., None], size_px) / np.maximum(share, 1e-3)[..., None]
     away = np.abs(picture - mean).mean(-1)[inside]
     return float(smooth(np.percentile(away, 65), 6.0, 12.0))
-
-
-def _busy(picture: FloatArray, valid: Mask) -> FloatArray:
-    """0 where the room around is plain, 1 where it has things in it."""
-    height = valid.shape[0]
-    share = blur(valid, 0.02 * height)
-    mean = blur(picture * valid[..., None], 0.02 * height) / np.maximum(share, 1e-3)[..., None]
-    rough = np.abs(picture - mean).mean(-1) * valid
-    around = blur(valid, 0.1 * height)
-    level = blur(rough, 0.1 * height) / np.maximum(around, 1e-6)
-    return smooth(np.where(around > 1e-4, level, 0), 2.5, 6.0)
-
-
-def _is_upright(picture: FloatArray, valid: Mask) -> bool:
-    """Whether the room's lines run up and down rather than level."""
-    grey = cv2.GaussianBlur(picture, (0, 0), 2).mean(-1)
-    inside = grow(valid, -8)
-    if int(inside.sum()) < 100:
-        return False
-    across, down = np.abs(np.diff(grey, axis=1))[:-1], np.abs(np.diff(grey, axis=0))[:, :-1]
-    where = inside[:-1, :-1]
-    return bool(across[where].mean() > 1.6 * down[where].mean())
-
-
-def _complete(
-    picture: FloatArray, valid: Mask, calm: FloatArray, upright: bool
-) -> tuple[FloatArray, FloatArray]:
-    """Two fillings of a room: its lines continued, growing into ``calm``, and patches of it."""
-    if upright:
-        turned = [np.ascontiguousarray(a.swapaxes(0, 1)) for a in (picture, calm)]
-        rough, patches = _complete(turned[0], np.ascontiguousarray(valid.T), turned[1], False)
-        return rough.swapaxes(0, 1), patches.swapaxes(0, 1)
-    distance = cv2.distanceTransform((~valid).astype(np.uint8), cv2.DIST_L2, 5)
-    lines = continue_rows(picture, valid)
-    share = np.clip(1.0 - distance / (0.22 * valid.shape[0]), 0, 1)[..., None] * 0.85
-    rough = (calm * (1 - share) + lines * share).astype(np.float32)
-    # Patches start from lines that go all the way: grey middles would only find more grey.
-    first = (0.15 * calm + 0.85 * lines).astype(np.float32)
-    return rough, _meet(fill_patches(picture, ~valid, valid, 1.0, first), picture, valid)
-
-
-def _meet(filled: FloatArray, picture: FloatArray, valid: Mask) -> FloatArray:
-    """``filled`` made to meet the picture at the hole's edge: no outline of what stood there."""
-    height = valid.shape[0]
-    edge = ~valid & grow(valid, 2)
-    if not edge.any():
-        return filled
-    seen = blur(nearest_colour(picture, valid), 1.5)
-    off = np.where(edge[..., None], seen - blur(filled, 1.5), 0).astype(np.float32)
-    sigma = 0.008 * height
-    along = blur(off, sigma) / np.maximum(blur(edge, sigma), 1e-3)[..., None]
-    spread = blur(nearest_colour(np.asarray(along, np.float32), np.asarray(edge)), 2)
-    distance = cv2.distanceTransform((~valid).astype(np.uint8), cv2.DIST_L2, 5)
-    share = np.exp(-distance / (0.035 * height)) * ~valid
-    return np.asarray(filled + np.clip(spread, -70, 70) * share[..., None], np.float32)
-
-
-def _defocus(filled: FloatArray, picture: FloatArray, valid: Mask) -> FloatArray:
-    """What was made up grows soft with its distance from what is seen: wrong things have no edges there."""
-    height = valid.shape[0]
-    whole = np.where(valid[..., None], picture, filled).astype(np.float32)
-    depth = cv2.distanceTransform((~valid).astype(np.uint8), cv2.DIST_L2, 5) / height
-    out = whole
-    for near, far, sigma in ((0.0, 0.04, 0.003), (0.03, 0.10, 0.008), (0.08, 0.2, 0.016)):
-        share = smooth(depth, near, far)[..., None]
-        out = out * (1 - share) + cv2.GaussianBlur(whole, (0, 0), sigma * height) * share
-    return add_grain(np.asarray(out, np.float32), ~valid, picture, grow(valid, -6))
-
-
-def make_room(scene: Scene, arms: list[ArmSeen]) -> ByteArray:
-    """The picture without the person."""
-    height = scene.person.shape[0]
-    person = scene.person | (scene.alpha > 0.02)
-    for arm in arms:
-        if arm.hand_seen:
-            person |= np.asarray(arm.reach)
-    valid = ~grow(np.asarray(person), max(5, height // 65))
-    if int(valid.sum()) < 100:
-        valid = ~scene.person
-    calm = np.asarray(cv2.GaussianBlur(fill_smooth(scene.picture, valid), (0, 0), 2), np.float32)
-    # Rooms are made of level lines, curtains of upright ones: near the hole's edge they go on as they are.
-    upright = _is_upright(scene.picture, np.asarray(valid))
-    rough, patches = _complete(scene.picture, np.asarray(valid), calm, upright)
-    # Plain walls are better smooth: patches of a gradient leave steps.
-    plain = add_grain(rough, ~valid, scene.picture, grow(valid, -6))
-    busy = _busy(scene.picture, np.asarray(valid))[..., None]
-    filled = plain * (1 - busy) + patches * busy
-    filled = _defocus(filled, scene.picture, np.asarray(valid))
-    soft = blur(~valid, 2)[..., None]
-    blended = np.where(valid[..., None], scene.picture * (1 - soft) + filled * soft, filled)
-    return np.asarray(np.clip(np.rint(blended), 0, 255), np.uint8)

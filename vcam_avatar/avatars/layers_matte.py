@@ -15,7 +15,7 @@ _ARM_PX = 320
 _ROUNDS = 3
 _RIM = 0.008
 """Width of the rim that is looked at once more, shares of the height."""
-_LINE = 14
+_LINE = 40
 """Grey levels by which a drawn line is darker than what lies on either side of it."""
 
 

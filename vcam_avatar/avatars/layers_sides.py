@@ -146,6 +146,7 @@ def _line(side: _Side, other: _Side, usual: FloatArray, unit: float) -> FloatArr
     """The side by rows: what is seen as it is, a stiff line through it where it is hidden."""
     # Barbs are rests of the arm: no cloth sticks out of the side that far within a few rows.
     crease = _without_barbs(side.crease, _odd(0.16 * unit))
+    outer = -_without_barbs(-side.outer, _odd(0.12 * unit))
     known = np.isfinite(side.seen) & (side.crease < crease + 0.012 * unit + 1)
     known = _runs(np.asarray(known), _odd(0.08 * unit))
     step = np.gradient(blur(crease[None].astype(np.float32), max(0.02 * unit, 1.0))[0])
@@ -170,7 +171,7 @@ def _line(side: _Side, other: _Side, usual: FloatArray, unit: float) -> FloatArr
         share = blur(known[None].astype(np.float32), soft)[0]
         carried = blur(off[None].astype(np.float32), soft)[0] / np.maximum(share, 1e-3)
         fit = fit + carried * np.clip(share * 2, 0, 1)
-    return np.asarray(np.where(known, side.seen, np.clip(fit, crease, np.maximum(crease, side.outer))))
+    return np.asarray(np.where(known, side.seen, np.clip(fit, crease, np.maximum(crease, outer))))
 
 
 def _odd(length: float) -> int:
