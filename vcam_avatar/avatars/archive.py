@@ -13,6 +13,7 @@ from vcam_avatar.avatars.format import (
     user_avatars_dir,
 )
 from vcam_avatar.avatars.layers import load_layers
+from vcam_avatar.avatars.learnt import LEARNT_FOLDER, load_learnt
 from vcam_avatar.avatars.settings import SETTINGS_FILE
 from vcam_avatar.errors import AvatarDataError
 
@@ -87,6 +88,7 @@ def import_avatar(path: Path, name: str = "", *, root: Path | None = None, repla
             load_avatar(fresh)
             if (fresh / LAYERS_FOLDER).exists():
                 load_layers(fresh / LAYERS_FOLDER)
+            load_learnt(fresh)
             if target.exists():
                 shutil.rmtree(target)
             fresh.rename(target)
@@ -145,7 +147,7 @@ def _safe_parts(entry: zipfile.ZipInfo, path: Path) -> tuple[str, ...]:
         or not name.isprintable()
         or any(part in ("..", ".") or part.startswith(".") or part.endswith((".", " ")) for part in parts)
         or len(parts) > 2
-        or (len(parts) == 2 and parts[0] != LAYERS_FOLDER)
+        or (len(parts) == 2 and parts[0] not in (LAYERS_FOLDER, LEARNT_FOLDER))
     )
     if wrong:
         raise AvatarDataError(f"{path}: {name!r} must not be in an avatar file; it is refused")

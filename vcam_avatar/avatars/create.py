@@ -30,6 +30,7 @@ from vcam_avatar.avatars.format import (
 from vcam_avatar.avatars.keypoints import KEYPOINTS_FILE, Keypoints, make_keypoints, write_keypoints
 from vcam_avatar.avatars.layers import ArmLayers, Layers, load_layers, save_layers
 from vcam_avatar.avatars.layers_build import build_layers
+from vcam_avatar.avatars.learnt import forget_learnt, load_learnt
 from vcam_avatar.avatars.mesh import landmarks68
 from vcam_avatar.avatars.pictures import Picture, read_picture
 from vcam_avatar.avatars.points_file import draw_points, read_points_file, write_points_file
@@ -426,6 +427,11 @@ def repair_avatar(folder: Path, analyser: PictureAnalyser | None = None) -> tupl
     if damaged:
         make_layers(folder)
         done.append("the layers were built again")
+    try:
+        load_learnt(folder)
+    except AvatarDataError:
+        forget_learnt(folder)
+        done.append("what it had learnt from a video was damaged and is forgotten")
     if done or not (folder / THUMBNAIL_FILE).is_file():
         make_thumbnail(folder)
         done.append("the thumbnail was drawn again")

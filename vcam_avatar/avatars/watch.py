@@ -70,7 +70,8 @@ def loaded_bytes(folder: Path) -> int:
     Files that are no PNG count nothing.
     """
     total = 0
-    for path in [*folder.glob("*.png"), *(folder / "layers").glob("*.png")]:
+    parts = next((p for p in (folder / "learnt", folder / "layers") if p.is_dir()), folder)
+    for path in {*folder.glob("*.png"), *parts.glob("*.png")}:
         if path.name == "thumbnail.png":
             continue
         try:

@@ -201,11 +201,13 @@ def _list(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from vcam_avatar.avatars import LEFT_HAND, RIGHT_HAND, find_avatar, load_avatar
     from vcam_avatar.avatars.layers import load_layers
+    from vcam_avatar.avatars.learnt import load_learnt
     from vcam_avatar.avatars.watch import array_bytes
 
     avatar = load_avatar(find_avatar(args.name))
     settings, size = avatar.settings, avatar.keypoints.size
-    layers = load_layers(avatar.layers_folder)
+    learnt = load_learnt(avatar.folder)
+    layers = load_layers(avatar.layers_folder) if learnt is None else learnt.layers
     hands = [
         side for side, hand in (("left", LEFT_HAND), ("right", RIGHT_HAND)) if avatar.keypoints.has_hand(hand)
     ]
@@ -220,6 +222,7 @@ def _show(args: argparse.Namespace) -> int:
         "framing": settings.framing,
         "background": settings.background.kind,
         "slot": settings.slot,
+        "learnt": "" if learnt is None else learnt.about.summary,
         "memory": f"{(avatar.memory_bytes + array_bytes(layers)) / 1e6:.0f} MB before it is prepared",
     }
     for key, value in rows.items():

@@ -20,6 +20,7 @@ TASKS = {
     "hands": Task("vcam_avatar.training.body_lift", "train and export the hand network"),
     "hand-pairs": Task("vcam_avatar.training.body_crops", "cut pairs of drawn and real hands from videos"),
     "hand-refiner": Task("vcam_avatar.training.body_gan", "train and export the hand refiner"),
+    "body": Task("vcam_avatar.training.body_learn", "let one avatar learn from a video of its person"),
     "detectors": Task("vcam_avatar.training.convert_mediapipe", "convert MediaPipe's detectors"),
 }
 

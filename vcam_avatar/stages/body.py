@@ -8,12 +8,14 @@ import numpy as np
 from vcam_avatar.avatars.format import Avatar
 from vcam_avatar.avatars.layers import Layers
 from vcam_avatar.avatars.layers_build import avatar_layers
+from vcam_avatar.avatars.learnt import MotionTable, usable_learnt
 from vcam_avatar.inference import Network, load_network
 from vcam_avatar.media import Body, ByteArray, FloatArray, Size, face_crop_matrix
 from vcam_avatar.resources import models_dir
 from vcam_avatar.stages.body_arm import ArmInSpace, FrontOrder, place_arm
 from vcam_avatar.stages.body_background import make_background
 from vcam_avatar.stages.body_core import OVERSAMPLE, build_core_mesh
+from vcam_avatar.stages.body_learnt import read_motion
 from vcam_avatar.stages.body_limbs import draw_arm, draw_own, own_shares, reaches_face
 from vcam_avatar.stages.body_motion import FIELDS_MODEL, WEIGHTS_MODEL, read_fields
 from vcam_avatar.stages.body_paint import Painted
@@ -85,7 +87,8 @@ class BodyGenerator:
         Raises:
             AvatarDataError: the stored layers are damaged.
         """
-        gains, layers = avatar.settings.gains, avatar_layers(avatar)
+        gains, learnt = avatar.settings.gains, usable_learnt(avatar.folder)
+        layers = avatar_layers(avatar) if learnt is None else learnt.layers
         return self.prepare_layers(
             layers,
             avatar.points_px,
@@ -96,6 +99,7 @@ class BodyGenerator:
             picture_width_px=avatar.keypoints.size.width_px,
             picture=np.dstack([avatar.picture_bgr, avatar.person_alpha]),
             gains=Gains(head=gains.head, hands=gains.motion),
+            motion=None if learnt is None else learnt.motion,
         )
 
     def prepare_layers(
@@ -110,6 +114,7 @@ class BodyGenerator:
         picture_width_px: int,
         picture: ByteArray | None = None,
         gains: Gains | None = None,
+        motion: MotionTable | None = None,
     ) -> PreparedBody:
         """``prepare`` from the parts.
 
@@ -122,6 +127,7 @@ class BodyGenerator:
             picture_width_px: of the picture the keypoints belong to.
             picture: uint8 ``(h, w, 4)`` BGRA, alpha is the person: near its own pose the avatar keeps the
                 arms that it shows; None: arms are always drawn anew.
+            motion: how this person bends, learnt from a video.
         """
         retargeter = Retargeter(points, gains)
         rest = to_frame(view, retargeter.to_pixels(retargeter.start_pose))
@@ -139,8 +145,8 @@ class BodyGenerator:
         carried = np.concatenate([a.points for a in own.values()]) if own else None
         core = build_core_mesh(texture, origin, rest, to_frame(view, face), crop.astype(np.float32), carried)
         if self._fields is not None:
-            motion = read_fields(*self._fields, texture, OVERSAMPLE, origin, rest, core.points)
-            core = replace(core, motion=motion)
+            moved = read_fields(*self._fields, texture, OVERSAMPLE, origin, rest, core.points)
+            core = replace(core, motion=moved)
         chin = float(to_frame(view, face)[:, 1].max())
         shadow = TorsoShadow(texture, origin, OVERSAMPLE, chin, size, core.unit)
         arms: dict[str, PreparedArm] = {}
@@ -158,6 +164,7 @@ class BodyGenerator:
         prepared = PreparedBody(
             size, retargeter, view, np.ascontiguousarray(background), core, shadow, arms, FrontOrder(),
             images, np.zeros_like(core.points), np.zeros((*shape, 4), np.uint8),
+            None if motion is None else read_motion(motion, core.points, core.rest, core.unit),
         )  # fmt: skip
         # The first frames pay for compilation and cold memory: before the camera waits for them. Once as in
         # the picture, and once with hands that are drawn.
@@ -187,6 +194,8 @@ class BodyGenerator:
         np.copyto(image, p.background)
         points = to_frame(p.view, points_px)
         p.core.bend(points, p.bent)
+        if p.motion is not None:
+            p.motion.add(points, p.bent)
         points = p.core.join_shoulders(points, p.bent)
         p.core.draw(image, p.bent)
         grid = p.core.face_grid(p.bent)

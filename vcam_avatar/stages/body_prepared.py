@@ -10,6 +10,7 @@ from vcam_avatar.avatars.layers_own import cut_own_arms
 from vcam_avatar.media import ByteArray, FloatArray, Size
 from vcam_avatar.stages.body_arm import FrameStrip, FrontOrder, HandTrack
 from vcam_avatar.stages.body_core import OVERSAMPLE, CoreMesh
+from vcam_avatar.stages.body_learnt import LearntMotion
 from vcam_avatar.stages.body_own import OwnArm, prepare_own_arm
 from vcam_avatar.stages.body_paint import HandPainter, Ramp, make_ramp
 from vcam_avatar.stages.body_shadow import TorsoShadow
@@ -71,6 +72,8 @@ class PreparedBody:
     images: tuple[ByteArray, ByteArray]
     bent: FloatArray
     scratch: ByteArray
+    motion: LearntMotion | None = None
+    """How this person bends, learnt from a video."""
     turn: int = 0
 
     def reset(self) -> None:

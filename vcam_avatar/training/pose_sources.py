@@ -75,7 +75,7 @@ def read_holistic(path: Path) -> tuple[FloatArray, float]:
     return from_mediapipe(body, visible, hands), fps
 
 
-_MESH_HEAD = {NOSE: 1, LEFT_EYE: 473, RIGHT_EYE: 468, LEFT_EAR: 454, RIGHT_EAR: 234}
+MESH_HEAD = {NOSE: 1, LEFT_EYE: 473, RIGHT_EYE: 468, LEFT_EAR: 454, RIGHT_EAR: 234}
 """Points of the face mesh, a few times steadier than the body network's own points of the head."""
 
 
@@ -93,7 +93,7 @@ def read_steady(path: Path) -> tuple[FloatArray, FloatArray]:
         points[:, :15, :2].reshape(len(points), 30), (1, 7), 1.2, borderType=cv2.BORDER_REPLICATE
     )
     points[:, :15, :2] = body.reshape(len(points), 15, 2)
-    for ours, theirs in _MESH_HEAD.items():
+    for ours, theirs in MESH_HEAD.items():
         points[:, ours, :2] = mesh[:, theirs]
     return np.where(points[..., 2:] > 0, points[..., :2], np.nan).astype(np.float32), size
 
