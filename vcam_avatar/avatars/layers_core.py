@@ -54,7 +54,7 @@ def make_core(
     inner, seen = torso_sides(scene, arms, skin, usual)
     for arm in arms:
         distance, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
-        inner |= (distance < 0.95 * arm.radius) & (along < 0.34)
+        inner |= (distance < 0.95 * arm.radius) & (along < 0.2)
     inner &= grow(person | region, 2) | below
     loose = person & ~region & ~inner
     loose &= ~below | _things(np.asarray(loose & below), _near_arm(scene, arms), (0.2 * unit) ** 2)
@@ -216,6 +216,9 @@ def _continue(scene: Scene, hole: Mask, source: Mask) -> FloatArray:
     plain = 1 - _pattern(scene.picture, source, _FOLD * scene.unit)
     if plain > 0:
         weave = out - blur(out, _WEAVE * scene.unit)
+        # Threads, not the folds and seams that patches end in.
+        most = 2.5 * float(np.percentile(np.abs(weave[source]), 70)) + 0.5
+        weave = np.clip(weave, -most, most)
         calm = blur(even, 0.4 * _FOLD * scene.unit) + weave
         out = np.where(source[..., None], out, out * (1 - plain) + calm * plain)
     return np.asarray(out, np.float32)
