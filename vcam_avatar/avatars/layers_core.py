@@ -16,14 +16,15 @@ from vcam_avatar.avatars.layers_fill import (
 from vcam_avatar.avatars.layers_inpaint import fill_patches
 from vcam_avatar.avatars.layers_matte import look_at_rim
 from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, torso_outline
-from vcam_avatar.avatars.layers_sides import ARMPIT, torso_sides
-from vcam_avatar.avatars.layers_strip import hue_of
+from vcam_avatar.avatars.layers_sides import ARMPIT, opened, torso_sides
 from vcam_avatar.media import ByteArray, FloatArray
 
 _FOLD = 0.06
 """Size of what makes a pattern rather than light and shade, shoulder widths."""
 _PURE = 0.8
 """Share of a garment that must look like it."""
+_NOOK = 0.045
+"""Radius of bits of cloth beside arms that are made up as well, shoulder widths."""
 _WEAVE = 0.01
 """Size of the threads of plain cloth."""
 
@@ -54,7 +55,7 @@ def make_core(
     inner, seen = torso_sides(scene, arms, skin, usual)
     for arm in arms:
         distance, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
-        inner |= (distance < 0.95 * arm.radius) & (along < 0.2)
+        inner |= (distance < 0.95 * arm.radius) & (along < 0.34)
     inner &= grow(person | region, 2) | below
     loose = person & ~region & ~inner
     loose &= ~below | _things(np.asarray(loose & below), _near_arm(scene, arms), (0.2 * unit) ** 2)
@@ -74,11 +75,13 @@ def make_core(
     for arm in arms:
         distance, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
         shoulder |= (along < 0.3) & (distance < 1.6 * arm.radius) & ~grow(np.asarray(arm.lower), 6)
+    nook = below & ~loose & _nooks(scene, region, seen)
+    covered |= core & nook
     covered &= ~shoulder
     # Beside arms cloth lies in their shade and light.
     beside = grow(region & ~shoulder, max(6, 0.02 * unit)) | grow(hands & ~shoulder, 0.05 * unit)
     line, mixed, room = look_at_rim(scene.picture, person)
-    good = (grow(person & ~beside, -2) & core & ~mixed) | (line & core & ~beside)
+    good = ((grow(person & ~beside, -2) & core & ~mixed) | (line & core & ~beside)) & ~nook
     cloth = good & (scene.grid[..., 1] > scene.points[1, 1] + 0.12 * unit)
     source = cloth if int(cloth.sum()) > 500 else good
     filled = _clothe(scene, np.asarray(covered), np.asarray(source))
@@ -91,6 +94,19 @@ def make_core(
     )
     image = np.concatenate([np.clip(colour, 0, 255), np.clip(edge, 0, 1)[..., None] * 255], -1)
     return np.asarray(np.rint(image), np.uint8)
+
+
+def _nooks(scene: Scene, region: Mask, seen: Mask) -> Mask:
+    """Bits between arm and body: narrow ones, and on plain cloth dark ones. Half of them are arm."""
+    unit = scene.unit
+    out = grow(region, 2 * _NOOK * unit) & ~grow(opened(seen, _NOOK * unit), 1)
+    inside = grow(seen & ~region, -2 * _NOOK * unit)
+    if int(inside.sum()) > 500 and _pattern(scene.picture, inside, _FOLD * unit) < 0.5:
+        light = blur(scene.picture, 1)
+        usual = fill_smooth(light, inside).mean(-1)
+        dark = (light.mean(-1) < 0.62 * usual) & grow(region, 2.5 * _NOOK * unit)
+        out |= grow(np.asarray(dark), 3)
+    return np.asarray(out)
 
 
 def _near_arm(scene: Scene, arms: list[ArmSeen]) -> Mask:

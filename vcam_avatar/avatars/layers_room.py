@@ -17,6 +17,9 @@ from vcam_avatar.avatars.layers_inpaint import fill_patches
 from vcam_avatar.avatars.layers_scene import ArmSeen, Scene
 from vcam_avatar.media import ByteArray, FloatArray
 
+_STRANDS = 0.12
+"""How far from the head the room is not trusted, shoulder widths."""
+
 
 def _busy(picture: FloatArray, valid: Mask) -> FloatArray:
     """0 where the room around is plain, 1 where it has things in it."""
@@ -93,6 +96,9 @@ def make_room(scene: Scene, arms: list[ArmSeen]) -> ByteArray:
         if arm.hand_seen:
             person |= np.asarray(arm.reach)
     valid = ~grow(np.asarray(person), max(5, height // 65))
+    # Strands of hair stand off the head, thinner than any cut-out finds.
+    above = scene.grid[..., 1] < scene.points[1, 1]
+    valid &= ~(grow(np.asarray(person & above), _STRANDS * scene.unit) & above)
     if int(valid.sum()) < 100:
         valid = ~scene.person
     calm = np.asarray(cv2.GaussianBlur(fill_smooth(scene.picture, valid), (0, 0), 2), np.float32)

@@ -62,7 +62,7 @@ def torso_sides(scene: Scene, arms: list[ArmSeen], skin: Mask, usual: Mask) -> t
     hidden = region | skin
     body = scene.person & ~hidden
     body[: max(0, first - round(0.3 * unit))] = False
-    body = _opened(body, _THIN * unit)
+    body = opened(body, _THIN * unit)
     body = large_parts(body, 0.03)
     middle = _middle(scene, rows)
     above = np.arange(max(0, first - round(ARMPIT * unit)), first)
@@ -91,7 +91,7 @@ def _closed(mask: Mask, radius: float) -> Mask:
     return np.asarray(grow(grow(np.asarray(framed), radius), -radius))[pad:-pad, pad:-pad] | mask
 
 
-def _opened(mask: Mask, radius: float) -> Mask:
+def opened(mask: Mask, radius: float) -> Mask:
     """Without parts thinner than twice ``radius``; the picture's border cuts nothing off."""
     pad = round(radius) + 2
     framed = cv2.copyMakeBorder(mask.astype(np.uint8), pad, pad, pad, pad, cv2.BORDER_REPLICATE) > 0
