@@ -56,8 +56,28 @@ def _complete(
     share = np.clip(1.0 - distance / (0.22 * valid.shape[0]), 0, 1)[..., None] * 0.85
     rough = (calm * (1 - share) + lines * share).astype(np.float32)
     # Patches start from lines that go all the way: grey middles would only find more grey.
-    first = (0.15 * calm + 0.85 * lines).astype(np.float32)
+    first = (0.15 * calm + 0.85 * _cross(picture, valid, lines)).astype(np.float32)
     return rough, _meet(fill_patches(picture, ~valid, valid, 1.0, first), picture, valid)
+
+
+def _cross(picture: FloatArray, valid: Mask, rows: FloatArray) -> FloatArray:
+    """Lines continued along rows, and along columns where those have something nearer."""
+    columns = continue_rows(
+        np.ascontiguousarray(picture.swapaxes(0, 1)), np.ascontiguousarray(valid.T)
+    ).swapaxes(0, 1)
+    far_x, far_y = _run(valid), _run(np.ascontiguousarray(valid.T)).T
+    share = (far_x**2 / np.maximum(far_x**2 + far_y**2, 1))[..., None]
+    return np.asarray(rows * (1 - share) + columns * share, np.float32)
+
+
+def _run(valid: Mask) -> FloatArray:
+    """Distance to the nearest valid pixel of the same row; the picture's width where there is none."""
+    width = valid.shape[1]
+    at = np.where(valid, np.arange(width), -2 * width)
+    left = np.arange(width) - np.maximum.accumulate(at, 1)
+    at = np.where(valid, np.arange(width), 3 * width)
+    right = np.minimum.accumulate(at[:, ::-1], 1)[:, ::-1] - np.arange(width)
+    return np.asarray(np.minimum(np.minimum(left, right), width), np.float32)
 
 
 def _meet(filled: FloatArray, picture: FloatArray, valid: Mask) -> FloatArray:
