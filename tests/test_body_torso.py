@@ -110,3 +110,19 @@ def test_hands_between_shirt_and_trousers_leave_a_clear_border():
     assert (off[inside] > 25).mean() < 0.06
     assert core[300, WIDTH // 2, :3].mean() > 180
     assert core[HEIGHT - 5, WIDTH // 2, :3].mean() < 80
+
+
+def test_stripes_go_on_behind_a_hand():
+    torso, right, left = torso_and_arms()
+    y = GRID[..., 1]
+    bands = np.where((y // 12 % 2 == 0)[..., None], (40, 160, 90), (60, 210, 220)).astype(float)
+    picture = bands.copy()
+    hidden = right | left
+    picture[hidden] = (120, 150, 210)
+    arms = [arm(-1, right), arm(1, left)]
+    for each in arms:
+        each.radius = each.elbow_radius = 20.0
+    core = make_core(scene_of(torso | hidden, picture), arms, torso & False, torso)
+    inside = torso & hidden & (core[..., 3] > 250) & (y > 230)
+    assert int(inside.sum()) > 500
+    assert np.abs(core[..., :3] - bands)[inside].mean() < 25

@@ -6,6 +6,7 @@ import numpy as np
 from vcam_avatar.avatars.layers_fill import (
     Mask,
     blur,
+    continue_rows,
     distance_to_bone,
     fill_smooth,
     grow,
@@ -21,6 +22,8 @@ from vcam_avatar.media import ByteArray, FloatArray
 
 _FOLD = 0.06
 """Size of what makes a pattern rather than light and shade, shoulder widths."""
+_OTHER_HUE = 0.3
+"""Distance of hues from which cloth is of another colour."""
 _PURE = 0.8
 """Share of a garment that must look like it."""
 _NOOK = 0.045
@@ -145,7 +148,7 @@ def _clothe(scene: Scene, covered: Mask, source: Mask) -> FloatArray:
     if int(above.sum()) < 500 or int((source & under).sum()) < 100:
         return _continue(scene, covered, source)
     hues = [hue_of(np.median(scene.picture[part], 0)) for part in (above, source & under)]
-    if float(np.linalg.norm(hues[0] - hues[1])) < 0.3:
+    if float(np.linalg.norm(hues[0] - hues[1])) < _OTHER_HUE:
         return _continue(scene, covered, source)
     hue = hue_of(scene.picture)
     nearer = np.linalg.norm(hue - hues[0], axis=-1) < np.linalg.norm(hue - hues[1], axis=-1)
@@ -228,8 +231,10 @@ def _continue(scene: Scene, hole: Mask, source: Mask) -> FloatArray:
     shown = np.where((source | hole)[..., None], scene.picture, even)
     out = even.copy()
     outside = np.asarray(~source)
-    out[box] = fill_patches(shown[box], outside[box], source[box], 0.05, even[box])
     plain = 1 - _pattern(scene.picture, source, _FOLD * scene.unit)
+    # Stripes run level more often than not.
+    level = continue_rows(shown[box], source[box]) * (1 - plain) + even[box] * plain
+    out[box] = fill_patches(shown[box], outside[box], source[box], 0.05, 0.7 * level + 0.3 * even[box])
     if plain > 0:
         weave = out - blur(out, _WEAVE * scene.unit)
         # Threads, not the folds and seams that patches end in.
@@ -241,10 +246,13 @@ def _continue(scene: Scene, hole: Mask, source: Mask) -> FloatArray:
 
 
 def _pattern(picture: FloatArray, source: Mask, size_px: float) -> float:
-    """0 for plain cloth, 1 for cloth with a pattern all over."""
+    """0 for plain cloth, 1 for patterns all over, several colours, or too little to tell."""
     inside = grow(source, -size_px)
     if int(inside.sum()) < 100:
-        return 0.0
+        return 1.0
+    hues = hue_of(picture[inside])
+    if float(np.percentile(np.linalg.norm(hues - np.median(hues, 0), axis=-1), 85)) > _OTHER_HUE:
+        return 1.0
     share = blur(source, size_px)
     mean = blur(picture * source[..., None], size_px) / np.maximum(share, 1e-3)[..., None]
     away = np.abs(picture - mean).mean(-1)[inside]
