@@ -18,7 +18,9 @@ from vcam_avatar.avatars.layers_scene import ArmSeen, Scene
 from vcam_avatar.media import ByteArray, FloatArray
 
 _STRANDS = 0.12
-"""How far from the head the room is not trusted, shoulder widths."""
+"""How far from the head strands of hair are looked for, shoulder widths."""
+_STRAND_LEVELS, _STRAND_SHARE = 14, 0.25
+"""Grey levels between a strand and the room, and the share of the surroundings above which it is the room."""
 
 
 def _busy(picture: FloatArray, valid: Mask) -> FloatArray:
@@ -108,6 +110,17 @@ def _defocus(filled: FloatArray, picture: FloatArray, valid: Mask) -> FloatArray
     return add_grain(np.asarray(out, np.float32), ~valid, picture, grow(valid, -6))
 
 
+def _strands(scene: Scene, valid: Mask) -> Mask:
+    """Hair that stands off the head, thinner than any cut-out finds; nothing where the room is not plain."""
+    above = scene.grid[..., 1] < scene.points[1, 1]
+    around = valid & above & grow(~valid & above & scene.person, _STRANDS * scene.unit)
+    plain = fill_smooth(scene.picture, valid & ~around)
+    found = around & (np.abs(scene.picture - plain).mean(-1) > _STRAND_LEVELS)
+    if not around.any() or float(found[around].mean()) > _STRAND_SHARE:
+        return np.zeros(valid.shape, bool)
+    return grow(found, 3)
+
+
 def make_room(scene: Scene, arms: list[ArmSeen]) -> ByteArray:
     """The picture without the person."""
     height = scene.person.shape[0]
@@ -116,9 +129,7 @@ def make_room(scene: Scene, arms: list[ArmSeen]) -> ByteArray:
         if arm.hand_seen:
             person |= np.asarray(arm.reach)
     valid = ~grow(np.asarray(person), max(5, height // 65))
-    # Strands of hair stand off the head, thinner than any cut-out finds.
-    above = scene.grid[..., 1] < scene.points[1, 1]
-    valid &= ~(grow(np.asarray(person & above), _STRANDS * scene.unit) & above)
+    valid &= ~_strands(scene, np.asarray(valid))
     if int(valid.sum()) < 100:
         valid = ~scene.person
     calm = np.asarray(cv2.GaussianBlur(fill_smooth(scene.picture, valid), (0, 0), 2), np.float32)
