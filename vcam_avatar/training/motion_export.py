@@ -20,13 +20,14 @@ RECIPE = (
     "vcam-avatar factory bodies -n 3000 -o BODIES --seed 21 --assets makehuman_assets; "
     "vcam-avatar factory bodies -n 3000 -o BODIES2 --seed 22 --assets makehuman_assets; "
     "vcam-avatar train motion-data --bodies BODIES BODIES2 -o DATA; "
-    "vcam-avatar train motion --data DATA --work WORK --minutes {minutes:.0f}; "
-    "vcam-avatar train motion-export --data DATA --work WORK --amount '{amount}'"
+    "vcam-avatar train motion-real --data latentsync_people -o REAL; "
+    "vcam-avatar train motion --data DATA --real REAL --work WORK --minutes {minutes:.0f}; "
+    "vcam-avatar train motion-export --data DATA --work WORK --amount '{amount}' --real '{real}'"
 )
 
 
 def export_motion(
-    net: MotionNet, folder: Path, *, amount: str, minutes: float, metrics: dict[str, float]
+    net: MotionNet, folder: Path, *, amount: str, real: str, minutes: float, metrics: dict[str, float]
 ) -> list[Path]:
     """Export both networks with their sidecars.
 
@@ -55,9 +56,14 @@ def export_motion(
                     "name": "vcam-avatar factory: synthetic people (MakeHuman meshes, skins, hair, clothes)",
                     "licence": "CC0-1.0",
                     "amount": amount,
-                }
+                },
+                {
+                    "name": "LatentSync demo videos: three people talking",
+                    "licence": "Apache-2.0",
+                    "amount": real,
+                },
             ],
-            recipe=RECIPE.format(minutes=minutes, amount=amount),
+            recipe=RECIPE.format(minutes=minutes, amount=amount, real=real),
             metrics=metrics,
             values={"fields": FIELDS, "side_px": SIDE_PX, "grid": GRID},
         )
@@ -72,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--amount", required=True, help="what was trained on, for the model's description")
+    parser.add_argument("--real", required=True, help="the same of real people")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     trainer = MotionTrainer()
@@ -79,7 +86,12 @@ def main(argv: list[str] | None = None) -> int:
     _, held = load_people(args.data)
     metrics = {f"distance_{name}": round(v, 5) for name, v in measure(trainer.average, held).items()}
     for file in export_motion(
-        trainer.average, args.models, amount=args.amount, minutes=trainer.minutes, metrics=metrics
+        trainer.average,
+        args.models,
+        amount=args.amount,
+        real=args.real,
+        minutes=trainer.minutes,
+        metrics=metrics,
     ):
         print(file)
     return 0
