@@ -118,7 +118,9 @@ def _strands(scene: Scene, valid: Mask) -> Mask:
     found = around & (np.abs(scene.picture - plain).mean(-1) > _STRAND_LEVELS)
     if not around.any() or float(found[around].mean()) > _STRAND_SHARE:
         return np.zeros(valid.shape, bool)
-    return grow(found, 3)
+    # What is thicker than hair is a thing of the room.
+    thick = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
+    return grow(found & ~grow(np.asarray(thick), 4), 3)
 
 
 def make_room(scene: Scene, arms: list[ArmSeen]) -> ByteArray:
