@@ -157,7 +157,10 @@ SKIN = (120.0, 150.0, 210.0)
 
 @pytest.mark.parametrize("hem", [0.6, 1.4])
 def test_the_hem_is_found_where_cloth_becomes_skin(hem):
-    seen = sleeve_end_seen(scene(), left_arm(), maps(bare_from=hem), SKIN)
+    shown = maps(bare_from=hem)
+    picture = scene()
+    picture.picture[shown.share[..., ARM_PARTS["left"][1]] > 0] = SKIN
+    seen = sleeve_end_seen(picture, left_arm(), shown, SKIN)
     assert seen is not None
     assert seen.seen
     assert seen.end == pytest.approx(hem, abs=0.08)
@@ -178,13 +181,20 @@ def test_what_the_network_calls_cloth_but_has_the_colour_of_skin_is_skin():
     assert found.end == pytest.approx(0.6, abs=0.08)
 
 
+def test_what_the_network_calls_skin_but_has_the_colour_of_the_sleeve_is_cloth():
+    seen = scene()
+    seen.picture[:] = (200, 60, 30)
+    assert sleeve_end_seen(seen, left_arm(), maps(bare_from=0.6), SKIN) == Hem(2.0, 0.0)
+
+
 def test_mixed_materials_are_no_hem():
     mixed = maps()
     sleeve, skin, _ = ARM_PARTS["left"]
     share = mixed.share.copy()
     share[..., skin] = share[..., sleeve] = share[..., sleeve] / 2
     parts = PartMaps(share, mixed.core, mixed.known)
-    assert sleeve_end_seen(scene(), left_arm(), parts, SKIN) is None
+    grey = (100.0, 100.0, 100.0)  # skin as cloth: colours cannot tell
+    assert sleeve_end_seen(scene(), left_arm(), parts, grey) is None
 
 
 def test_both_arms_have_one_sleeve():

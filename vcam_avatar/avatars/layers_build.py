@@ -15,12 +15,13 @@ from vcam_avatar.avatars.layers_apply import (
     things_held,
     torso_behind,
 )
+from vcam_avatar.avatars.layers_cloth import Cloth
 from vcam_avatar.avatars.layers_core import make_core
 from vcam_avatar.avatars.layers_fill import nearest_colour
 from vcam_avatar.avatars.layers_hem import agree, sleeve_end_seen
 from vcam_avatar.avatars.layers_matte import cut_person
 from vcam_avatar.avatars.layers_own import cut_own_arms
-from vcam_avatar.avatars.layers_parts import read_parts
+from vcam_avatar.avatars.layers_parts import ARM_PARTS, read_parts
 from vcam_avatar.avatars.layers_room import make_room
 from vcam_avatar.avatars.layers_scene import ArmSeen, Scene, close_slots, find_arm
 from vcam_avatar.avatars.layers_skin import read_arm_skin, read_skin
@@ -40,6 +41,9 @@ from vcam_avatar.stages.pose_layout import (
 )
 from vcam_avatar.stages.pose_retarget import Retargeter
 
+_LONG = 1.9
+"""Where colours see sleeves end that reach the wrists."""
+_OTHER = {"left": "right", "right": "left"}
 MAX_HEIGHT_PX = 1440
 """Layers of larger pictures are made at this height."""
 _WRIST_SEEN = 0.45
@@ -118,13 +122,13 @@ def build_layers(
         )  # fmt: skip
         find_arm(scene, arm)
         arms[name] = arm
-    if parts is not None and shows_lap(scene, list(arms.values()), parts):
-        parts = None
-    for arm in arms.values():
     # Where the network is wrong about laps it may still know sleeves.
     skin = read_skin(scene, list(arms.values()))
     hems = [sleeve_end_seen(scene, a, parts, skin["skin"]) for a in arms.values()] if parts else []
     hem = agree(hems)
+    if parts is not None and shows_lap(scene, list(arms.values()), parts):
+        parts = None
+    for arm in arms.values():
         arm.known = parts is not None and take_arm(scene, arm, parts)
     bare = skin_map(scene, list(arms.values()))
     guessed = [arm for arm in arms.values() if not arm.known]
@@ -136,22 +140,38 @@ def build_layers(
         held = things_held(scene, list(arms.values()), parts, behind)
     core = make_core(scene, list(arms.values()), bare, behind, held)
     background = None if cut_out else make_room(scene, list(arms.values()))
-    shares = {n: parts.arm(n) if parts and a.known else None for n, a in arms.items()}
-    cuts = {n: _upper_arm(scene, arm, skin, shares[n]) for n, arm in arms.items()}
-    ends = [end for _, end in cuts.values()]
+    shares = {
+        n: (parts.arm(n), parts.share[..., ARM_PARTS[n][0]]) if parts and a.known else (None, None)
+        for n, a in arms.items()
+    }
+    ends = [_upper_arm(scene, arm, skin, shares[n])[1] for n, arm in arms.items()]
     # Both sleeves are alike; the arm that shows more of itself is the one with the shorter reading.
     sleeve_end = float(np.mean(ends)) if abs(ends[0] - ends[1]) < 0.15 else min(ends)
+    # Pale sleeves look like skin to the network at times, never the other way round to the colours.
+    sleeve_end = sleeve_end if hem is None or min(ends) > _LONG else hem
     hidden = all(np.hypot(*(arm.wrist - arm.elbow)) < 0.6 * arm.fore_px for arm in arms.values())
     if (hem is None and sleeve_end > 0.78 and hidden) or sleeve_end > 1.05:
         # A foreshortened forearm hides its sleeve: one that reaches the elbow goes a little beyond it.
-    sleeve_end = sleeve_end if hem is None else hem
         sleeve_end = max(sleeve_end, 1.18)
     sleeve_end = min(sleeve_end, 0.84) if sleeve_end < 1.05 else sleeve_end
     # Hands and forearms are of one colour, half way between what either shows.
     hand = skin["skin"]
     skin["skin"] = skin["arm"] = (hand + read_arm_skin(scene, list(arms.values()), hand, sleeve_end)) / 2
     skin["shadow"] = skin["shadow"] * skin["skin"] / hand
-    made = {n: _arm_layers(scene, arm, skin, shares[n], sleeve_end, cuts[n][1]) for n, arm in arms.items()}
+    seen_ends = dict(
+        zip(
+            arms,
+            (h.end if h and h.gap < 0.2 else sleeve_end for h in hems or [None] * len(ends)),
+            strict=True,
+        )
+    )
+    cloths = {
+        n: _upper_arm(scene, arm, skin, shares[n], sleeve_end, seen_ends[n])[2] for n, arm in arms.items()
+    }
+    made = {
+        n: _arm_layers(scene, arm, skin, shares[n], sleeve_end, seen_ends[n], cloths[_OTHER[n]])
+        for n, arm in arms.items()
+    }
     layers = Layers(Size(width, height), core, background, made["left"], made["right"])
     joints = {n: points[[s, e, w, *range(h, h + 21)]] for n, (s, e, w, h, _) in _SIDES.items()}
     mask = np.asarray(np.rint(alpha * 255), np.uint8)
@@ -162,23 +182,25 @@ def _upper_arm(
     scene: Scene,
     arm: ArmSeen,
     skin: dict[str, Any],
-    share: FloatArray | None,
+    shares: tuple[FloatArray | None, FloatArray | None],
     sleeve_end: float | None = None,
     seen_end: float | None = None,
-) -> tuple[Strip, float]:
+    spare: Cloth | None = None,
+) -> tuple[Strip, float, Cloth]:
     return cut_upper_arm(
         scene.picture, scene.alpha, skin["skin"], skin.get("arm", skin["skin"]),
         shoulder=arm.shoulder, elbow=arm.elbow, wrist=arm.wrist, side=arm.side, radius=arm.radius,
         elbow_radius=arm.elbow_radius, length_px=arm.upper_px, lower=np.asarray(arm.lower),
-        seen=arm.upper_seen, sleeve_end=sleeve_end, seen_end=seen_end, share=share,
+        seen=arm.upper_seen, sleeve_end=sleeve_end, seen_end=seen_end, share=shares[0],
+        sleeve=shares[1], spare=spare,
     )  # fmt: skip
 
 
 def _arm_layers(
-    scene: Scene, arm: ArmSeen, skin: dict[str, Any], share: FloatArray | None, sleeve_end: float,
-    seen_end: float,
+    scene: Scene, arm: ArmSeen, skin: dict[str, Any], shares: tuple[FloatArray | None, FloatArray | None],
+    sleeve_end: float, seen_end: float, spare: Cloth,
 ) -> ArmLayers:  # fmt: skip
-    upper, _ = _upper_arm(scene, arm, skin, share, sleeve_end, seen_end)
+    upper, _, _ = _upper_arm(scene, arm, skin, shares, sleeve_end, seen_end, spare)
     if sleeve_end < 0.85:
         upper = narrow_elbow(upper, min(arm.elbow_radius, 0.44 * arm.palm_px))
     if sleeve_end > 1.08:

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from vcam_avatar.avatars.layers_cloth import hue_of
 from vcam_avatar.avatars.layers_fill import (
     Mask,
     blur,

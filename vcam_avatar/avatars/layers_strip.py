@@ -4,15 +4,14 @@ import cv2
 import numpy as np
 
 from vcam_avatar.avatars.layers import Strip
-from vcam_avatar.avatars.layers_fill import Mask, blur, even_light, fill_smooth, grow, smooth
+from vcam_avatar.avatars.layers_cloth import NO_SKIN, Cloth, hue_of, materials
+from vcam_avatar.avatars.layers_fill import Mask, blur, even_light, smooth
 from vcam_avatar.media import FloatArray
 
+_EVEN = 0.7
+"""Share of its shade that made-up cloth loses."""
 _START, _END = -0.30, 1.22
 """Rows of an upper arm's strip: from above the shoulder to below the elbow."""
-_NO_SKIN = 0.5
-"""Difference of ``hue_of`` beyond which nothing is skin."""
-_SURE_SKIN = 0.22
-"""Difference of hue alone below which it is this person's for sure."""
 
 
 def cut_upper_arm(
@@ -33,7 +32,9 @@ def cut_upper_arm(
     sleeve_end: float | None = None,
     seen_end: float | None = None,
     share: FloatArray | None = None,
-) -> tuple[Strip, float]:
+    sleeve: FloatArray | None = None,
+    spare: Cloth | None = None,
+) -> tuple[Strip, float, Cloth]:
     """Straighten the upper arm out of the picture.
 
     Args:
@@ -51,9 +52,12 @@ def cut_upper_arm(
         sleeve_end: where the sleeve shall end, when known; else it is read from the picture.
         seen_end: where it ends in the picture: its lower part is moved so that the hem stays.
         share: float32 ``(h, w)``: how much of a pixel is this arm, when the layer network saw it.
+        sleeve: float32 ``(h, w)``: how much of it is its sleeve.
+        spare: what the other arm shows of its sleeve.
 
     Returns:
-        The strip, and where the sleeve ends (0 to 1 on the upper arm, 1 to 2 on the forearm).
+        The strip, where the sleeve ends (0 to 1 on the upper arm, 1 to 2 on the forearm), and what is seen
+        of it.
     """
     bone = elbow - shoulder
     seen_length = max(float(np.hypot(*bone)), 1.0)
@@ -66,7 +70,7 @@ def cut_upper_arm(
     t = (_START + (np.arange(rows) + 0.5) / rows * (_END - _START)).astype(np.float32)
     c = ((np.arange(columns) + 0.5) / columns * 2 - 1).astype(np.float32) * half
     at = t
-    if sleeve_end is not None and seen_end is not None and 0.3 < sleeve_end < seen_end < 1.1:
+    if sleeve_end is not None and seen_end is not None and 0.3 < min(sleeve_end, seen_end) < 1.1:
         at = t + (seen_end - sleeve_end) * smooth(t, 0.25, 0.8 * sleeve_end)
     map_x = shoulder[0] + at[:, None] * bone[0] + c[None] * across[0] - 0.5
     map_y = shoulder[1] + at[:, None] * bone[1] + c[None] * across[1] - 0.5
@@ -95,7 +99,10 @@ def cut_upper_arm(
         trusted &= (sample(share) > 0.4) | (t[:, None] < 0.2)
     if sleeve_end is None:
         sleeve_end = _sleeve_end(trusted, colour, skin_bgr, t, c, radius, picture, elbow, wrist)
-    trusted, filled = _materials(trusted, colour, (skin_bgr, arm_bgr), t, c, radius, width, sleeve_end)
+    part = None if sleeve is None else sample(sleeve)
+    trusted, filled = materials(
+        trusted, colour, (skin_bgr, arm_bgr), t, c, radius, width, sleeve_end, part, spare
+    )
     keep = blur(trusted, 1.2)[..., None]
     texture = np.where(trusted[..., None], colour * keep + filled * (1 - keep), filled)
     # A made-up inner side lies in the shade of the arm.
@@ -103,93 +110,50 @@ def cut_upper_arm(
     texture = texture * shade[..., None]
     usual = trusted & ((t > 0.05) & (t < 0.4))[:, None] & (np.abs(c)[None] < 0.6 * radius)
     if sleeve_end > 0.1 and int(usual.sum()) > 30:
-        sleeve = smooth(t, 0.35, 0.55) * (t < (sleeve_end if sleeve_end < 0.85 else 2.0))
-        texture = even_light(
-            texture, float(np.median(colour[usual].mean(-1))), sleeve[:, None], 0.35 * radius
-        )
+        covered = smooth(t, 0.35, 0.55) * (t < (sleeve_end if sleeve_end < 0.85 else 2.0))
+        level = float(np.median(colour[usual].mean(-1)))
+        texture = even_light(texture, level, covered[:, None], 0.7 * radius)
+        # What is made up has no reason to be in another light at all.
+        low = cv2.GaussianBlur(texture.mean(-1), (0, 0), max(0.7 * radius, 1.0))
+        gain = np.clip(level / np.maximum(low, 1), 0.8, 1.25) ** _EVEN - 1
+        texture = texture * (1 + gain * covered[:, None] * (1 - keep[..., 0]))[..., None]
+    if short and seen:
+        person = _smooth_sleeve(person, hidden, outward, limit, t, sleeve_end)
     silhouette = _silhouette(
         person, outward, inner, limit, t, width, elbow_radius, seen_length, seen, hem, sleeve_end
     )
     image = np.concatenate([np.clip(texture, 0, 255), silhouette[..., None] * 255], -1)
-    return Strip(np.rint(image).astype(np.uint8), _START, _END, half, length_px), sleeve_end
+    strip = Strip(np.rint(image).astype(np.uint8), _START, _END, half, length_px)
+    return strip, sleeve_end, Cloth(colour, np.asarray(trusted & (at < min(sleeve_end, 1.0))[:, None]))
 
 
-def _materials(
-    trusted: Mask, colour: FloatArray, skins: tuple[FloatArray, FloatArray], t: FloatArray, c: FloatArray,
-    radius: float, width: FloatArray, sleeve_end: float,
-) -> tuple[Mask, FloatArray]:  # fmt: skip
-    """Sort out what is cloth and what is skin, and continue each where it belongs.
-
-    Returns:
-        The pixels that can be kept, and a filling for all others.
-    """
-    skin_bgr, arm_bgr = skins
-    top = trusted & ((t > 0.05) & (t < 0.35))[:, None] & (np.abs(c)[None] < 0.6 * radius)
-    if int(top.sum()) <= 10:
-        return trusted, fill_smooth(colour, trusted) if int(trusted.sum()) > 30 else colour
-    hue = hue_of(colour)
-    to_skin = np.linalg.norm(hue - hue_of(skin_bgr), axis=-1)
-    to_cloth = np.linalg.norm(hue - hue_of(np.median(colour[top], 0)), axis=-1)
-    if sleeve_end > 0.85:
-        # A hand beside the sleeve is not cloth.
-        kept = trusted & ~grow((to_skin < 0.8 * to_cloth) & (t > 0.4)[:, None], 3)
-        if int(kept.sum()) <= 30:
-            return kept, colour
-        return kept, _continue_folds(colour, kept, fill_smooth(colour, kept), 0.35 * radius)
-    if sleeve_end < 0.1:
-        # A strap or a robe beside a bare arm is not skin.
-        bare = trusted & (np.linalg.norm((hue - hue_of(skin_bgr))[..., :3], axis=-1) < 0.35)
-        kept = bare if int(bare.sum()) > 0.25 * int(trusted.sum()) else trusted
-        return kept, fill_smooth(colour, kept)
-    below = np.broadcast_to((t > sleeve_end)[:, None], trusted.shape)
-    near_hem = np.abs(t - sleeve_end)[:, None] < 0.05
-    # Cuffs of another colour are neither.
-    seems_cloth = (to_cloth < to_skin) | (to_skin > _NO_SKIN)
-    cloth = trusted & ~below & (seems_cloth | (t < min(0.4, 0.7 * sleeve_end))[:, None])
-    sure_skin = np.linalg.norm((hue - hue_of(skin_bgr))[..., :3], axis=-1) < _SURE_SKIN
-    skin = trusted & below & sure_skin
-    across = np.asarray(np.abs(c)[None] / np.maximum(width, 1), np.float32)
-    bare = _bare_arm(colour, skin, arm_bgr, across, below, radius)
-    sleeve = fill_smooth(colour, cloth) if int(cloth.sum()) > 30 else colour
-    kept = cloth | (trusted & near_hem & ~below & (seems_cloth | ~sure_skin))
-    return kept, np.where(below[..., None], bare, sleeve).astype(np.float32)
-
-
-def _continue_folds(colour: FloatArray, kept: Mask, filled: FloatArray, sigma_px: float) -> FloatArray:
-    """Folds and threads of the cloth go on, mirrored, below what is seen of it."""
-    rows = np.arange(len(kept))[:, None]
-    last = np.where(kept.any(0), len(kept) - 1 - np.argmax(kept[::-1], 0), -1)
-    if not (last > 0).any():
-        return filled
-    known = np.flatnonzero(last > 0)
-    slope = float(np.polyfit(known, last[known], 1)[0]) if len(known) > 4 else 0.0
-    # The mirror's edge: straight, or folds would turn into waves.
-    edge = np.arange(kept.shape[1]) * np.clip(slope, -0.5, 0.5)
-    last = (edge + np.percentile((last - edge)[known], 35))[None].astype(np.float32)
-    columns = np.broadcast_to(np.arange(kept.shape[1], dtype=np.float32)[None], kept.shape)
-    mirrored = np.abs(2 * last - rows - 4).astype(np.float32)
-    low = cv2.GaussianBlur(fill_smooth(colour, kept), (0, 0), max(sigma_px, 1.0))
-    detail = np.where(grow(kept, -2)[..., None], np.clip(colour - low, -24, 24), 0).astype(np.float32)
-    found = cv2.remap(detail, np.ascontiguousarray(columns), mirrored, cv2.INTER_LINEAR)
-    return np.asarray(filled + found * smooth(rows - last, 0, 4)[..., None], np.float32)
-
-
-def _bare_arm(
-    colour: FloatArray, skin: Mask, skin_bgr: FloatArray, across: FloatArray, below: Mask, radius: float
+def _smooth_sleeve(
+    person: FloatArray, hidden: Mask, outward: FloatArray, limit: FloatArray, t: FloatArray, sleeve_end: float
 ) -> FloatArray:
-    """A round arm in its own skin; the drawn forearm turns into the hand's on its way.
+    """Alpha of the person with the outer edge of a short sleeve as one smooth line down to the hem.
 
-    What the picture shows gives the fine detail, a part of its light and shade, and how dark it is.
+    Hands before the sleeve and what is torn beside it leave steps and barbs else.
     """
-    made_up = skin_bgr[None, None] * (1.06 - 0.27 * np.clip(across, 0, 1.2) ** 2)[..., None]
-    if int(skin.sum()) <= 0.08 * int(below.sum()):
-        return np.asarray(made_up, np.float32)
-    level = float(np.median(colour[skin].sum(1))) / max(float(skin_bgr.sum()), 1.0)
-    made_up = made_up * np.clip(level, 0.95, 1.08)
-    low = cv2.GaussianBlur(fill_smooth(colour, skin), (0, 0), max(0.2 * radius, 1.0))
-    detail = np.where(grow(skin, -5)[..., None], np.clip(colour - low, -10, 10), 0)
-    gain = np.clip(low.sum(-1) / np.maximum(made_up.sum(-1), 1), 0.92, 1.12)[..., None] ** 0.5
-    return np.asarray(made_up * gain + detail, np.float32)
+    inside = (person > 0.5) & ~hidden & (outward > 0) & (outward < limit)
+    reach = np.where(inside, outward, 0).max(1)
+    near = (outward > reach[:, None] - 1) & (outward < reach[:, None] + 5)
+    seen = (reach > 0) & ~(hidden & near).any(1) & (t > 0.1) & (t < sleeve_end - 0.03)
+    if int(seen.sum()) < 6:
+        return person
+    rows = np.arange(len(t))
+    wide = 2 * max(2, round(0.05 / max(float(t[1] - t[0]), 1e-4))) + 1
+    known = reach[seen]
+    line = np.interp(
+        rows, rows[seen], [np.median(known[max(0, k - wide) : k + wide + 1]) for k in range(len(known))]
+    )
+    line = cv2.GaussianBlur(
+        line[:, None].astype(np.float32), (1, 2 * wide + 1), 0, borderType=cv2.BORDER_REPLICATE
+    )
+    edge = 1 - smooth(outward - line, -1.2, 0.8)
+    share = smooth(t, 0.1, 0.25) * (t < sleeve_end)
+    outer = smooth(outward, 0.3 * line, 0.6 * line)
+    whole = np.where(outward < 0, person, person * (1 - outer) + edge * outer)
+    return np.asarray(person * (1 - share[:, None]) + whole * share[:, None], np.float32)
 
 
 def _silhouette(
@@ -230,13 +194,6 @@ def _silhouette(
     return out
 
 
-def hue_of(pixels: FloatArray) -> FloatArray:
-    """Colours where distances tell skin from cloth: hue first, brightness less."""
-    total = pixels.sum(-1, keepdims=True)
-    hue = np.log((pixels + 8) / (total + 24))
-    return np.asarray(np.concatenate([hue * 2.2, np.log(total + 30) * 0.55], -1), np.float32)
-
-
 def _sleeve_end(
     trusted: Mask, colour: FloatArray, skin_bgr: FloatArray, t: FloatArray, c: FloatArray, radius: float,
     picture: FloatArray, elbow: FloatArray, wrist: FloatArray,
@@ -258,7 +215,7 @@ def _sleeve_end(
             return float("nan")
         where = hue_of(pixels)
         to_skin = np.linalg.norm(where - skin, axis=1)
-        nearer = (to_skin < np.linalg.norm(where - cloth, axis=1)) & (to_skin < _NO_SKIN)
+        nearer = (to_skin < np.linalg.norm(where - cloth, axis=1)) & (to_skin < NO_SKIN)
         return float(nearer.mean())
 
     bins: list[tuple[float, float]] = []
