@@ -27,6 +27,7 @@ from vcam_avatar.avatars.learnt import (
     save_learnt,
     usable_learnt,
 )
+from vcam_avatar.avatars.watch import fingerprint
 from vcam_avatar.cli.main import main
 from vcam_avatar.errors import AvatarDataError
 from vcam_avatar.media import Size
@@ -77,7 +78,10 @@ def test_it_comes_back_and_is_what_is_drawn(folder: Path, learnt: Learnt) -> Non
     generator, size = BodyGenerator(refine=False), Size(WIDTH, HEIGHT)
     with_it = generator.prepare(load_avatar(folder), size)
     assert with_it.motion is not None
+    seen = fingerprint(folder)
+    assert any(name.startswith("learnt/") for name, _, _ in seen), "the service on air notices"
     assert forget_learnt(folder)
+    assert fingerprint(folder) != seen
     without = generator.prepare(load_avatar(folder), size)
     assert without.motion is None
     assert (with_it.core.texture != without.core.texture).any()

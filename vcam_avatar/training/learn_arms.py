@@ -17,8 +17,12 @@ _START, _END = -0.3, 1.22
 _HALF, _INNER = 0.40, 0.18
 """Half the strip's width, and how far the arm reaches towards the torso, in shoulder widths."""
 _ELBOW = 0.13
-"""Radius of the rounded end."""
-_TRIES = 6
+"""Radius of the rounded end of a bare arm."""
+_CLOTH_ELBOW = 0.18
+"""The same of a sleeve."""
+_TRIES = 8
+_BELOW = 0.97
+"""From here on a strip is skin: what one frame shows at the elbow fits no other forearm."""
 JOINTS = {"right": ARMS[0], "left": ARMS[1]}
 
 
@@ -145,23 +149,22 @@ def _candidates(scene: Scene, arm: ArmLayers, side: str, numbers: list[int]) -> 
             float(far[s.free & known].mean() if (s.free & known).any() else 60) + 60 * float((~s.free).mean())
         )
     skin = arm.hand.skin_bgr if arm.hand.elbow_bgr is None else arm.hand.elbow_bgr
-    # What was hidden in all frames lies below the hem, or nearly: skin.
-    middle[~known], cover[~known] = skin, 255
+    cover[~known] = 255
     fine = scene.layers.size.width_px / scene.picture.shape[1] / scene.scale
     strips = []
     for k in np.argsort(odd)[:_TRIES]:
         s = _look(scene, arm, side, numbers[int(k)], fine)
         size = (s.cover.shape[1], s.cover.shape[0])
-        usual, usually = (cv2.resize(v, size, interpolation=cv2.INTER_LINEAR) for v in (middle, cover))
+        usually = cv2.resize(cover, size, interpolation=cv2.INTER_LINEAR)
         t = _grid(scene, arm, fine)[0]
-        bare = smooth(t, 0.78, 0.86)[..., None]  # medians of hems and hands are neither
-        usual = usual * (1 - bare) + np.array(skin, np.float32) * bare
-        share = cv2.erode(s.free.astype(np.float32), np.ones((3, 3), np.uint8))
-        share = np.minimum(cv2.GaussianBlur(share, (0, 0), 0.015 * scene.unit * fine), s.free)
-        colour = _clean(s.colour, (s.cover > 250) & s.free) * share[..., None] + usual * (
-            1 - share[..., None]
-        )
-        covered = smooth(s.cover, 128, 250) * 255 * share + smooth(usually, 128, 250) * 255 * (1 - share)
+        # As wide as arms usually look: the corner of the shoulder below must not stand out beside it.
+        covered = smooth(np.maximum(np.where(s.free, s.cover, 0), usually), 128, 250) * 255
+        bare = arm.hand.sleeve_end < 1.05
+        colour = _clean(s.colour, (s.cover > 250) & s.free & (t < (_BELOW if bare else _END)))
+        if bare:
+            below = smooth(t, _BELOW, _BELOW + 0.04)[..., None]
+            colour = colour * (1 - below) + np.array(skin, np.float32) * below
+            covered = np.maximum(covered, 255 * below[..., 0])
         strips.append(_shape(scene, arm, side, colour, covered, fine))
     return strips
 
@@ -225,7 +228,11 @@ def _shape(
     unit = scene.unit * fine
     inward = 1.0 if side == "right" else -1.0
     alpha = cover * (1 - smooth(c * inward, _INNER * unit, (_INNER + 0.03) * unit))
-    radius = _ELBOW * unit
+    # Wide sleeves narrow down to the joint, long ones earlier than those that end above it.
+    long = arm.hand.sleeve_end >= 1.05
+    radius = (_CLOTH_ELBOW if long else _ELBOW) * unit
+    wide = radius + (_HALF * unit - radius) * (1 - smooth(t, 0.7 if long else 0.92, 1.0))
+    alpha = alpha * (1 - smooth(np.abs(c) - wide, -1.0, 1.0))
     below = np.maximum(t - 1, 0) * length
     alpha = np.where(below > 0, alpha * (1 - smooth(np.hypot(below, c), radius - 1, radius + 1)), alpha)
     upper = arm.upper

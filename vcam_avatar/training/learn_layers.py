@@ -13,6 +13,8 @@ from vcam_avatar.training.learn_scene import Scene, rest_maps
 
 _SEEN = 4
 """In so many frames something must be seen to be believed."""
+_CALM = 8.0
+"""Median distance from the median, in grey levels, of a room that stands still."""
 _PERSON = 200
 """Of a mask: surely the person."""
 _ROOM_MOVES = 12.0
@@ -43,14 +45,24 @@ def learn_room(scene: Scene, layers: Layers, numbers: list[int]) -> Layers:
         colours[k, part] = frame[rows, columns][part]
     if not apart or float(np.median(apart)) > _ROOM_MOVES:
         return layers
-    seen = np.isfinite(colours[..., 0]).sum(0) >= _SEEN
+    seen = np.isfinite(colours[..., 0]).sum(0) >= max(_SEEN, len(numbers) // 8)
     room = layers.background_bgr.copy()
-    room[rows[seen], columns[seen]] = np.rint(np.nanmedian(colours[:, seen], 0))
-    # What is still made up takes on the tone of what is seen beside it.
-    gap = np.zeros(hidden.shape, np.float32)
-    gap[rows[~seen], columns[~seen]] = 1
-    fresh = _toned(layers.background_bgr, room, hidden & (gap == 0), gap > 0, 0.25 * scene.unit * scale)
-    return replace(layers, background_bgr=np.where(gap[..., None] > 0, fresh, room).astype(np.uint8))
+    values = colours[:, seen]
+    median = np.nanmedian(values, 0)
+    # What differs from frame to frame is a shadow, or an arm that the mask has not seen.
+    calm = np.nanmedian(np.abs(values - median).max(2), 0) < _CALM
+    seen[seen] = calm
+    fresh = np.zeros((*hidden.shape, 3), np.float32)
+    fresh[rows[seen], columns[seen]] = median[calm]
+    area = (~hidden).astype(np.uint8)
+    area[rows[seen], columns[seen]] = 1
+    # Hair and sleeves that the masks miss lie along the edge of what is seen.
+    area = np.asarray(cv2.morphologyEx(area, cv2.MORPH_OPEN, kernel), np.uint8)
+    known = cv2.erode(area, np.ones((5, 5), np.uint8)) > 0
+    new = known & hidden
+    room[new] = np.rint(fresh[new])
+    toned = _toned(layers.background_bgr, room, known | ~hidden, hidden & ~known)
+    return replace(layers, background_bgr=np.where(new[..., None], room, toned).astype(np.uint8))
 
 
 def learn_torso(scene: Scene, layers: Layers, body: PreparedBody, numbers: list[int]) -> Layers:
@@ -97,6 +109,10 @@ def learn_torso(scene: Scene, layers: Layers, body: PreparedBody, numbers: list[
     changed = np.zeros(hidden.shape, np.float32)
     changed[rows[known], columns[known]] = 1
     core[..., 3] = np.where(changed > 0, _calm_edge(core[..., 3], 0.012 * scene.unit * ratio), core[..., 3])
+    # Specks that hang together with nothing are mistakes of the masks.
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats((core[..., 3] > 25).astype(np.uint8))
+    loose = (labels != 1 + int(np.argmax(boxes[1:, cv2.CC_STAT_AREA]))) & (changed > 0)
+    core[loose, 3] = 0
     part[:, 3] = core[rows, columns, 3]
     # No edge where what is seen in the video meets the picture.
     soft = cv2.GaussianBlur(cv2.erode(changed, np.ones((3, 3), np.uint8)), (0, 0), max(1.0, 0.008 * size[1]))
@@ -128,17 +144,23 @@ def _calm_edge(alpha: FloatArray, sigma: float) -> FloatArray:
     return np.asarray(np.clip((soft - 0.5) * 3 + 0.5, 0, 1) * 255, np.float32)
 
 
-def _toned(old: ByteArray, new: ByteArray, known: Any, wanted: Any, sigma: float) -> FloatArray:
-    """``old`` plus the smooth difference of ``new`` from it where ``known``, applied at ``wanted``."""
-    small = 8
+def _toned(old: ByteArray, new: ByteArray, known: Any, wanted: Any) -> FloatArray:
+    """``old`` plus the difference of ``new`` from it where ``known``, carried on smoothly at ``wanted``."""
+    small = 4
     shape = (max(2, old.shape[1] // small), max(2, old.shape[0] // small))
     weight = known.astype(np.float32)
-    change: Any = (new.astype(np.float32) - old) * weight[..., None]
-    change = cv2.GaussianBlur(cv2.resize(change, shape, interpolation=cv2.INTER_AREA), (0, 0), sigma / small)
-    total = cv2.GaussianBlur(cv2.resize(weight, shape, interpolation=cv2.INTER_AREA), (0, 0), sigma / small)
-    tone: Any = change / np.maximum(total, 0.02)[..., None]
-    tone = cv2.resize(tone, (old.shape[1], old.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.clip(old + tone * wanted[..., None], 0, 255), np.float32)
+    change = (new.astype(np.float32) - old) * weight[..., None]
+    change = np.asarray(cv2.resize(change, shape, interpolation=cv2.INTER_AREA), np.float32)
+    weight = np.asarray(cv2.resize(weight, shape, interpolation=cv2.INTER_AREA), np.float32)
+    tone, total = np.zeros_like(change), np.zeros((*weight.shape, 1), np.float32)
+    # As near to what is known as there is: no step where the one meets the other.
+    for sigma in (1, 2, 4, 8, 16, 32):
+        near = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
+        share = (1 - total) * np.clip(4 * near, 0, 1)
+        tone += cv2.GaussianBlur(change, (0, 0), sigma) / np.maximum(near, 1e-3) * share
+        total += share
+    large: Any = cv2.resize(tone, (old.shape[1], old.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.clip(old + large * wanted[..., None], 0, 255), np.float32)
 
 
 def _remap(image: ByteArray, columns: FloatArray, rows: FloatArray) -> FloatArray:
