@@ -8,27 +8,48 @@ import pytest
 from vcam_avatar.evaluation.body_compare import similarity
 from vcam_avatar.evaluation.body_poses import sheet_poses
 from vcam_avatar.resources import models_dir
-from vcam_avatar.stages.body_refine import CROP_PALMS, DrawnHand, HandRefiner, crop_box
+from vcam_avatar.stages.body_paint import Painted
+from vcam_avatar.stages.body_refine import CROP_PALMS, Limb, LimbRefiner, crop_box, seen, shown, watch
 from vcam_avatar.stages.hands import load_hand_mesh
 from vcam_avatar.stages.pose_layout import ARMS, FOREARM, PALM, UPPER_ARM
 
-SIZE = 80
+SIZE = 64
+PALM_PX = 40.0
 
 
 class FakeNetwork:
-    """Brightens where the hand is; remembers what it was shown."""
+    """Brightens where it may; remembers what it was shown."""
 
-    sidecar = SimpleNamespace(inputs=[SimpleNamespace(shape=(2, 4, SIZE, SIZE))])
+    sidecar = SimpleNamespace(inputs=[SimpleNamespace(shape=(1, 5, SIZE, SIZE))])
+
+    def __init__(self):
+        self.crops = []
 
     def run(self, feeds):
-        self.crop = feeds["crop"].copy()
-        return {"correction": np.repeat(self.crop[:, 3:] * np.float32(0.2), 3, 1)}
+        self.crops.append(feeds["crop"].copy())
+        return {"correction": np.full_like(feeds["crop"][:, :3], 0.2)}
 
 
-def hand_at(x, y, palm=40.0):
-    mask = np.full((50, 50), 255, np.uint8)
+def limb_at(x, y):
+    """An arm whose forearm points straight up to a wrist at (x, y)."""
     wrist = np.array([x, y], np.float32)
-    return DrawnHand(mask, int(x) - 25, int(y) - 60, wrist, wrist - [0, palm], palm)
+    elbow = wrist + np.array([0, 2.25 * PALM_PX], np.float32)
+    return Limb("left", elbow - [0, 2 * PALM_PX], elbow, wrist, wrist - [0, PALM_PX], PALM_PX)
+
+
+def draw(image, x, y):
+    """Draw such an arm, 24 px wide; return its crops."""
+    limb = limb_at(x, y)
+    crops = watch(image, limb, SIZE)
+    height, width = image.shape[:2]
+    left, right, top = max(0, x - 12), min(width, x + 12), max(0, y - 50)
+    bottom = min(height, int(limb.elbow[1]))
+    image[top:bottom, left:right] = 150
+    alpha = np.full((bottom - top, right - left), 255, np.uint8)
+    hand = alpha.copy()
+    hand[max(0, y - top) :] = 0
+    seen(image, crops, Painted(np.dstack([alpha] * 4), hand, left, top))
+    return crops
 
 
 def test_crop_boxes_hold_the_hand():
@@ -39,33 +60,66 @@ def test_crop_boxes_hold_the_hand():
     assert top + side > 200
 
 
-def test_only_hands_are_corrected():
+def test_hand_and_elbow_share_the_forearm():
+    image = np.full((400, 500, 3), 100, np.uint8)
+    crops = draw(image, 240, 160)
     network = FakeNetwork()
-    image = np.full((300, 400, 3), 100, np.uint8)
-    HandRefiner(network).refine(image, [hand_at(200, 180)])
-    assert image[140, 200].tolist() == pytest.approx([151] * 3, abs=2)
-    assert (image[:, :120] == 100).all()
-    assert network.crop[0, 0].mean() == pytest.approx(100 / 255, abs=1e-3)
-    assert network.crop[1].max() == 0
+    LimbRefiner(network).refine(image, crops)
+    assert len(network.crops) == 2
+    # Every row of the arm is brightened once, by one of them or by both together; 51 is all of it.
+    brighter = image[125:245, 240, 0].astype(int) - 150
+    assert brighter.min() >= 43
+    assert brighter.max() <= 53
+    assert (image[:, :220] == 100).all()
+    assert (image[:, 262:] == 100).all()
+    assert network.crops[0][0, 0].mean() > 100 / 255
 
 
-def test_hands_at_the_border_are_cut_not_moved():
-    network = FakeNetwork()
+def test_what_lies_over_an_arm_is_left_alone():
+    image = np.full((400, 500, 3), 100, np.uint8)
+    crops = draw(image, 240, 160)
+    image[150:180] = 30
+    LimbRefiner(FakeNetwork()).refine(image, crops)
+    assert (image[155:175] == 30).all()
+    assert image[130, 240, 0] > 190
+
+
+def test_the_shadow_of_an_arm_is_left_alone():
+    image = np.full((400, 500, 3), 100, np.uint8)
+    limb = limb_at(240, 160)
+    crops = watch(image, limb, SIZE)
+    image[:] = 90
+    image[110:250, 228:252] = 150
+    alpha = np.full((140, 24), 255, np.uint8)
+    seen(image, crops, Painted(np.dstack([alpha] * 4), alpha, 228, 110))
+    for crop in crops:
+        region = shown(image, crop)[4]
+        x, _, length = crop.box
+        far = np.abs((np.arange(SIZE) + 0.5) / SIZE * length + x - 240) > 0.7 * PALM_PX
+        assert region.max() > 0.8
+        assert region[:, far].max() == 0
+
+
+def test_limbs_at_the_border_are_cut_not_moved():
     image = np.full((300, 400, 3), 100, np.uint8)
-    HandRefiner(network).refine(image, [hand_at(5, 30), hand_at(395, 295)])
+    crops = draw(image, 5, 30) + draw(image, 395, 280)
+    # The second one's elbow is far below.
+    assert len(crops) == 3
+    network = FakeNetwork()
+    LimbRefiner(network).refine(image, crops)
     assert image.shape == (300, 400, 3)
-    assert image[10, 5, 0] > 140
-    assert image[255, 395, 0] > 140
-    assert (image[100:200] == 100).all()
+    assert image[25, 5, 0] > 190
+    assert image[245, 395, 0] > 190
     # What lies outside the frame continues its border.
-    assert network.crop[0, :3].min() > 0.38
+    assert network.crops[0][0, :3].min() > 0.38
 
 
-def test_no_hands_no_call():
-    refiner = HandRefiner(SimpleNamespace(sidecar=FakeNetwork.sidecar, run=None))
+def test_no_limbs_no_call():
+    refiner = LimbRefiner(SimpleNamespace(sidecar=FakeNetwork.sidecar, run=None))
     image = np.zeros((50, 50, 3), np.uint8)
     refiner.refine(image, [])
     assert not image.any()
+    assert watch(image, limb_at(-900, 20), SIZE) == []
 
 
 def test_similarity_knows_equal_from_noise():

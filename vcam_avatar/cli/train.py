@@ -19,7 +19,8 @@ TASKS = {
     "motion-export": Task("vcam_avatar.training.motion_export", "export them"),
     "hands": Task("vcam_avatar.training.body_lift", "train and export the hand network"),
     "hand-pairs": Task("vcam_avatar.training.body_crops", "cut pairs of drawn and real hands from videos"),
-    "hand-refiner": Task("vcam_avatar.training.body_gan", "train and export the hand refiner"),
+    "limb-pairs": Task("vcam_avatar.training.body_crops_people", "draw and render synthetic people's arms"),
+    "limb-refiner": Task("vcam_avatar.training.body_gan", "train and export the limb refiner"),
     "body": Task("vcam_avatar.training.body_learn", "let one avatar learn from a video of its person"),
     "detectors": Task("vcam_avatar.training.convert_mediapipe", "convert MediaPipe's detectors"),
 }

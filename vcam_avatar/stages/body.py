@@ -28,7 +28,7 @@ from vcam_avatar.stages.body_prepared import (
     prepare_own_arms,
     to_frame,
 )
-from vcam_avatar.stages.body_refine import DrawnHand, HandRefiner
+from vcam_avatar.stages.body_refine import Crop, Limb, LimbRefiner, seen, watch
 from vcam_avatar.stages.body_shadow import TorsoShadow
 from vcam_avatar.stages.body_texture import frame_texture
 from vcam_avatar.stages.hands import HandMesh, bone_matrices, forearm_matrix, load_hand_mesh
@@ -36,7 +36,7 @@ from vcam_avatar.stages.pose_retarget import Gains, Retargeter
 
 __all__ = ["BodyGenerator", "PreparedBody"]
 
-LIFT_MODEL, REFINER_MODEL = "hand_lift", "hand_refiner"
+LIFT_MODEL, REFINER_MODEL = "hand_lift", "limb_refiner"
 _FOREARM_PALMS = 2.25
 """Length of the mesh's forearm in palm lengths."""
 _MIDDLE = 8
@@ -61,7 +61,7 @@ class BodyGenerator:
         Args:
             lift: hand points -> joint angles; by default the shipped one.
             mesh: the hand; by default the shipped one.
-            refine: correct drawn hands with the adversarially trained network; None: if it is installed.
+            refine: correct drawn arms with the adversarially trained network; None: if it is installed.
             parts_only: move and turn the arms of the picture and make nothing up; to compare with.
             fields: bend head and torso by displacement fields, too; False: by joints alone, to compare with.
 
@@ -74,12 +74,13 @@ class BodyGenerator:
         if refine is None:
             refine = (models_dir() / f"{REFINER_MODEL}.onnx").is_file()
         self._fields = (load_network(FIELDS_MODEL), load_network(WEIGHTS_MODEL)) if fields else None
-        self._refiner = HandRefiner(load_network(REFINER_MODEL)) if refine else None
+        self.refiner = LimbRefiner(load_network(REFINER_MODEL)) if refine else None
+        """Corrects drawn arms; None: nothing does."""
 
     @property
     def refines(self) -> bool:
-        """Whether drawn hands are corrected by the network."""
-        return self._refiner is not None
+        """Whether drawn arms are corrected by the network."""
+        return self.refiner is not None
 
     def prepare(self, avatar: Avatar, size: Size) -> PreparedBody:
         """Layers, meshes and buffers for ``avatar`` at ``size``. Takes a second when layers are stored.
@@ -210,15 +211,20 @@ class BodyGenerator:
             for arm in p.arms.values():
                 arm.track.reset()
         occlusion: ByteArray | None = None
-        drawn: list[DrawnHand] = []
+        crops: list[Crop] = []
         for name in self._order(p, placed):
             arm, share = p.arms[name], shares[name]
             painted: Painted | None = None
             if share < 1:
                 before = image.copy() if share > 0 else image
+                mine: list[Crop] = []
+                if self.refiner is not None and share == 0 and arm.style.detail > 0.5 > arm.style.toon:
+                    limb = self._limb(arm, placed[name], hands[name])
+                    mine = watch(image, limb, self.refiner.size)
                 painted = draw_arm(image, p, arm, placed[name], hands[name])
-                if painted is not None and share == 0 and arm.style.detail > 0.5 > arm.style.toon:
-                    drawn.append(self._drawn(arm, placed[name], hands[name], painted))
+                if painted is not None and mine:
+                    seen(image, mine, painted)
+                    crops += mine
                 if share > 0:
                     draw_own(before, p, arm, points)
                     cv2.addWeighted(before, share, image, 1 - share, 0, dst=image)
@@ -232,8 +238,8 @@ class BodyGenerator:
                 else:
                     draw_own(p.scratch, p, arm, points)
                 occlusion = p.scratch[..., 3]
-        if self._refiner is not None:
-            self._refiner.refine(image, drawn)
+        if self.refiner is not None:
+            self.refiner.refine(image, crops)
         return Body(image, grid, None if occlusion is None else np.ascontiguousarray(occlusion))
 
     def _place(self, arm: PreparedArm, points: FloatArray) -> ArmInSpace:
@@ -272,11 +278,9 @@ class BodyGenerator:
             hands[name] = (matrices, arm.palm_px * nearer)
         return hands
 
-    def _drawn(
-        self, arm: PreparedArm, placed: ArmInSpace, hand: tuple[FloatArray, float], painted: Painted
-    ) -> DrawnHand:
+    def _limb(self, arm: PreparedArm, placed: ArmInSpace, hand: tuple[FloatArray, float]) -> Limb:
         matrices, palm = hand
         sign = np.array([-1 if arm.name == "right" else 1, 1], np.float32)
         knuckle = (matrices[_MIDDLE, :2, :3] @ self._mesh.joints[_MIDDLE] + matrices[_MIDDLE, :2, 3]) * sign
         wrist = placed.wrist[:2]
-        return DrawnHand(painted.hand, painted.left_px, painted.top_px, wrist, wrist + knuckle * palm, palm)
+        return Limb(arm.name, placed.shoulder[:2], placed.elbow[:2], wrist, wrist + knuckle * palm, palm)
