@@ -115,7 +115,7 @@ def cut_upper_arm(
         texture = even_light(texture, level, covered[:, None], 0.7 * radius)
         # What is made up has no reason to be in another light at all.
         low = cv2.GaussianBlur(texture.mean(-1), (0, 0), max(0.7 * radius, 1.0))
-        gain = np.clip(level / np.maximum(low, 1), 0.8, 1.25) ** _EVEN - 1
+        gain = np.clip(level / np.maximum(low, 1), 0.8, 2.0) ** _EVEN - 1
         texture = texture * (1 + gain * covered[:, None] * (1 - keep[..., 0]))[..., None]
     if short and seen:
         person = _smooth_sleeve(person, hidden, outward, limit, t, sleeve_end)

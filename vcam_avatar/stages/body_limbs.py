@@ -8,6 +8,9 @@ from vcam_avatar.stages.body_arm import ArmInSpace, Raised, raised_share
 from vcam_avatar.stages.body_paint import Painted, over
 from vcam_avatar.stages.body_prepared import PreparedArm, PreparedBody
 
+_LATER = 0.35
+"""How much further down, as a share of it, a forearm that is wholly foreshortened fades in."""
+
 
 def draw_arm(
     target: ByteArray,
@@ -48,12 +51,13 @@ def draw_arm(
             p.shadow.cast(target, drawn, -float(placed.wrist[2]) - 0.25 * p.core.unit)
         return drawn
 
+    seen = np.hypot(*(placed.wrist[:2] - placed.elbow[:2])) / arm.fore.length_px
     if arm.fore.is_empty:
-        last = paint((0.0, 0.12))
+        # The end of one that points at the viewer, or away, is a disc on the elbow: it fades in later.
+        last = paint((0.0, 0.12 + _LATER * float(np.clip(1 - seen, 0, 0.8))))
     elif sleeve < 0.85:
         # Forearms do not lie on their bones exactly: nothing of them but what comes out of the sleeve, and
         # less of one that points at the viewer, whose thick end would look out beside it.
-        seen = np.hypot(*(placed.wrist[:2] - placed.elbow[:2])) / arm.fore.length_px
         first = sleeve - 0.045 + 0.3 * float(np.clip(1 - seen, 0, 0.8))
         _put(target, paint((first, first + 0.025), 1.0))
         arm.fore.draw(target, placed.elbow[:2], placed.wrist[:2])
