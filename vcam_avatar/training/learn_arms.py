@@ -16,10 +16,10 @@ _START, _END = -0.3, 1.22
 """Of a strip along the bone."""
 _HALF, _INNER = 0.40, 0.18
 """Half the strip's width, and how far the arm reaches towards the torso, in shoulder widths."""
-_ELBOW = 0.13
-"""Radius of the rounded end of a bare arm."""
+_ELBOW = 0.42
+"""Radius of the rounded end of a bare arm, in palm lengths: that of the forearm which goes on there."""
 _CLOTH_ELBOW = 0.18
-"""The same of a sleeve."""
+"""That of a sleeve, in shoulder widths."""
 _TRIES = 8
 _BELOW = 0.97
 """From here on a strip is skin: what one frame shows at the elbow fits no other forearm."""
@@ -163,7 +163,9 @@ def _candidates(scene: Scene, arm: ArmLayers, side: str, numbers: list[int]) -> 
         colour = _clean(s.colour, (s.cover > 250) & s.free & (t < (_BELOW if bare else _END)))
         if bare:
             below = smooth(t, _BELOW, _BELOW + 0.04)[..., None]
-            colour = colour * (1 - below) + np.array(skin, np.float32) * below
+            around = np.abs(_grid(scene, arm, fine)[1]) / (_ELBOW * arm.hand.palm_px)
+            shaded = np.array(skin, np.float32) * (1 - 0.25 * smooth(around, 0.3, 1.05))[..., None]
+            colour = np.asarray(colour * (1 - below) + shaded * below, np.float32)
             covered = np.maximum(covered, 255 * below[..., 0])
         strips.append(_shape(scene, arm, side, colour, covered, fine))
     return strips
@@ -230,7 +232,7 @@ def _shape(
     alpha = cover * (1 - smooth(c * inward, _INNER * unit, (_INNER + 0.03) * unit))
     # Wide sleeves narrow down to the joint, long ones earlier than those that end above it.
     long = arm.hand.sleeve_end >= 1.05
-    radius = (_CLOTH_ELBOW if long else _ELBOW) * unit
+    radius = _CLOTH_ELBOW * unit if long else _ELBOW * arm.hand.palm_px
     wide = radius + (_HALF * unit - radius) * (1 - smooth(t, 0.7 if long else 0.92, 1.0))
     alpha = alpha * (1 - smooth(np.abs(c) - wide, -1.0, 1.0))
     below = np.maximum(t - 1, 0) * length
