@@ -36,8 +36,17 @@ def grow(mask: Mask, radius_px: float) -> Mask:
 
 
 def blur(mask: Any, sigma_px: float) -> FloatArray:
-    """Gaussian blur as float32."""
-    return np.asarray(cv2.GaussianBlur(np.asarray(mask, np.float32), (0, 0), sigma_px), np.float32)
+    """Gaussian blur as float32; wide ones at reduced size, where they take a fraction of the time."""
+    picture = np.asarray(mask, np.float32)
+    shrink = int(sigma_px / 5)
+    if shrink < 2:
+        return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma_px), np.float32)
+    height, width = picture.shape[:2]
+    size = (-(-width // shrink), -(-height // shrink))
+    small = cv2.GaussianBlur(
+        cv2.resize(picture, size, interpolation=cv2.INTER_AREA), (0, 0), sigma_px / shrink
+    )
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def polygon(points: Any, shape: tuple[int, int]) -> Mask:

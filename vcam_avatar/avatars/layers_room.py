@@ -106,7 +106,7 @@ def _defocus(filled: FloatArray, picture: FloatArray, valid: Mask) -> FloatArray
     out = whole
     for near, far, sigma in ((0.0, 0.04, 0.003), (0.03, 0.10, 0.008), (0.08, 0.2, 0.016)):
         share = smooth(depth, near, far)[..., None]
-        out = out * (1 - share) + cv2.GaussianBlur(whole, (0, 0), sigma * height) * share
+        out = out * (1 - share) + blur(whole, sigma * height) * share
     return add_grain(np.asarray(out, np.float32), ~valid, picture, grow(valid, -6))
 
 

@@ -1,6 +1,5 @@
 """What is where in a picture: the person, the arms, the torso's outline."""
 
-import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -120,13 +119,12 @@ def hand_region(scene: Scene, arm: ArmSeen) -> Mask:
         return np.zeros(scene.person.shape, bool)
     if not arm.hand_seen:
         return np.asarray(np.hypot(*np.moveaxis(scene.grid - arm.wrist, -1, 0)) < 0.6 * arm.palm_px)
-    distance = np.full(scene.person.shape, 1e9, np.float32)
+    fingers = np.zeros(scene.person.shape, np.uint8)
     for finger in range(5):
-        chain = [0, *range(1 + 4 * finger, 5 + 4 * finger)]
-        for a, b in itertools.pairwise(chain):
-            distance = np.minimum(distance, distance_to_bone(scene.grid, arm.hand[a], arm.hand[b])[0])
+        chain = arm.hand[[0, *range(1 + 4 * finger, 5 + 4 * finger)]]
+        cv2.polylines(fingers, [np.rint(chain).astype(np.int32)], False, 1, max(1, round(0.6 * arm.palm_px)))
     hull = polygon(cv2.convexHull(arm.hand[[0, 1, 2, 5, 9, 13, 17]])[:, 0], scene.person.shape)
-    return np.asarray((distance < 0.30 * arm.palm_px) | grow(hull, 0.05 * arm.palm_px))
+    return np.asarray((fingers > 0) | grow(hull, 0.05 * arm.palm_px))
 
 
 def torso_outline(scene: Scene, inset: float) -> Mask:

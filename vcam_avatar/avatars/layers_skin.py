@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import cv2
 import numpy as np
 
 from vcam_avatar.avatars.layers_fill import distance_to_bone
@@ -68,7 +69,7 @@ def read_arm_skin(scene: Scene, arms: list[ArmSeen], hand_bgr: Any, sleeve_end: 
     Hands are often redder than arms: with the arms drawn in the hands' colour nobody would look the same.
     """
     bare = np.zeros(scene.person.shape, bool)
-    hands = np.zeros(scene.person.shape, bool)
+    hands = np.zeros(scene.person.shape, np.uint8)
     for arm in arms:
         if arm.upper_seen:
             to_bone, along, _ = distance_to_bone(scene.grid, arm.shoulder, arm.elbow)
@@ -76,8 +77,9 @@ def read_arm_skin(scene: Scene, arms: list[ArmSeen], hand_bgr: Any, sleeve_end: 
             to_bone, along, _ = distance_to_bone(scene.grid, arm.elbow, arm.wrist)
             bare |= (to_bone < 0.5 * arm.elbow_radius) & (along > sleeve_end - 0.9) & (along < 0.85)
         for point in arm.hand:
-            hands |= np.hypot(*np.moveaxis(scene.grid - point, -1, 0)) < 0.35 * arm.palm_px
-    shown = scene.picture[bare & scene.person & ~hands]
+            x, y = np.rint(point).astype(int).tolist()
+            cv2.circle(hands, (x, y), round(0.35 * arm.palm_px), 1, -1)
+    shown = scene.picture[bare & scene.person & (hands == 0)]
     pixels = _like(shown, np.asarray(hand_bgr))
     if len(pixels) < max(_ENOUGH, 0.4 * len(shown)):
         return hand_bgr

@@ -21,6 +21,8 @@ CHANNELS = 5
 """Blue, green, red, alpha of the mesh, and where the crop may be corrected."""
 _REACH_PALMS = 0.6
 """Sleeves and skin drawn so near to the arm's bones belong to it, others are its shadow."""
+_MOST = 2
+"""Crops corrected in a frame, for its time; hands before elbows, where there is less to see."""
 _FINE = 2
 """Samples per pixel of the network along either axis."""
 
@@ -129,6 +131,7 @@ class LimbRefiner:
 
     def refine(self, image: ByteArray, crops: list[Crop]) -> None:
         """Correct ``crops`` in ``image``, uint8 ``(H, W, 3)``, in place."""
+        crops = sorted(crops, key=lambda crop: not crop.of_hand)[:_MOST]
         # All are looked at before any is corrected: hand and elbow overlap. One run each costs no more than
         # one for all, and nothing for those that are not there.
         looks = [shown(image, crop) for crop in crops]
