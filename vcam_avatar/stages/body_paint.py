@@ -25,6 +25,9 @@ __all__ = ["HAND_FROM", "HAND_WHOLE", "HandPainter", "Painted", "Ramp", "make_ra
 _CELLS = 72
 """Shadow cells along a side."""
 
+_DARKEST, _SHADE = 0.4, (0.65, 0.63, 0.7)
+"""A shadow darker than this share of the skin is the line around drawn hands; what shades them then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
@@ -68,7 +71,11 @@ def make_ramp(
     hard = np.clip((brightness - 0.52) / 0.04, 0, 1)
     share = ((1 - toon) * smooth + toon * hard)[:, None]
     below = np.clip(brightness / 0.25, 0.35, 1)[:, None] * (1 - toon) + toon
-    colours = (np.array(shadow_bgr) + (np.array(skin_bgr) - np.array(shadow_bgr)) * share) * below
+    skin = np.array(skin_bgr)
+    shadow = np.array(shadow_bgr)
+    if (shadow < _DARKEST * skin).all():
+        shadow = skin * _SHADE
+    colours = (shadow + (skin - shadow) * share) * below
     towards = np.array(light, np.float32) * np.array([1, 1, -1], np.float32)
     towards /= max(float(np.linalg.norm(towards)), 1e-6)
     return Ramp(np.clip(colours, 0, 255).astype(np.float32), towards, float(detail))
