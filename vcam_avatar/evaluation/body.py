@@ -83,9 +83,7 @@ def measure_synthetic(generators: dict[str, BodyGenerator], limit: int) -> Resul
     value = means["body"]
     holds = value["l1"] <= 0.02 and value["psnr"] >= 27 and value["ssim"] >= 0.90
     others: dict[str, Any] = {name: m for name, m in means.items() if name != "body"}
-    return Result(
-        value, "share, dB", _B1, holds, "synthetic people never trained on, classical layers", count, others
-    )
+    return Result(value, "share, dB", _B1, holds, "synthetic people never trained on", count, others)
 
 
 def measure_real(generators: dict[str, BodyGenerator], data: Path, limit: int) -> Result:

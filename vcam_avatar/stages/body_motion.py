@@ -35,8 +35,6 @@ POINTS = (
 )  # fmt: skip
 """Keypoints that the networks see."""
 _SHOULDERS, _ELBOWS = [6, 7], [8, 9]
-_ARM_KNOWN, _ARM_FADES = 0.2, (0.3, 0.6)
-"""How far elbows may be seen to go, and between which ways they are seen less and less, shoulder widths."""
 FIELDS = 32
 SIDE_PX, GRID = 128, 64
 """Side of the picture and of the fields that the first network reads and writes."""
@@ -81,17 +79,14 @@ def cut_square(texture: ByteArray, neck: FloatArray, unit: float) -> FloatArray:
     return np.asarray(cut.transpose(2, 0, 1) / 255, np.float32)
 
 
-def _within_experience(moved: FloatArray) -> FloatArray:
-    """Shifts ``(22,)`` with those of the elbows beside their shoulders' as small as the networks know them.
+def _arms_at_rest(moved: FloatArray) -> FloatArray:
+    """Shifts ``(22,)`` with the elbows carried along by their shoulders.
 
-    Arms that go far, both at once, are rare in what was learnt: clothes blew up like bells.
+    Moved by arms alone clothes far from them swam, and where both went far out they blew up like bells: what
+    arms do to clothes is not seen well enough in the data.
     """
     out = moved.reshape(-1, 2).copy()
-    beside = out[_ELBOWS] - out[_SHOULDERS]
-    far = np.maximum(np.hypot(*beside.T), 1e-6)
-    fade = np.clip((far - _ARM_FADES[0]) / (_ARM_FADES[1] - _ARM_FADES[0]), 0, 1)
-    share = np.minimum(1, _ARM_KNOWN / far) * (1 - fade * fade * (3 - 2 * fade))
-    out[_ELBOWS] = out[_SHOULDERS] + beside * share[:, None]
+    out[_ELBOWS] = out[_SHOULDERS]
     return np.asarray(out.ravel(), np.float32)
 
 
@@ -107,7 +102,7 @@ class MotionFields:
 
     def shift(self, now: FloatArray) -> FloatArray:
         """Displacement ``(P, 2)`` in pixels at keypoints ``now`` ``(22,)``, see ``relative``."""
-        pose = np.concatenate([self.rest, _within_experience(now - self.rest)])[None]
+        pose = np.concatenate([self.rest, _arms_at_rest(now - self.rest)])[None]
         weights = self.weigh.run({"pose": pose})["weights"]
         return np.asarray((weights @ self.basis).reshape(-1, 2), np.float32)
 
