@@ -73,7 +73,7 @@ class BodyGenerator:
         self._mesh = mesh or load_hand_mesh(models_dir() / "hand_mesh.npz")
         if refine is None:
             refine = (models_dir() / f"{REFINER_MODEL}.onnx").is_file()
-        self._fields = (load_network(FIELDS_MODEL), load_network(WEIGHTS_MODEL)) if fields else None
+        self._weigh = load_network(WEIGHTS_MODEL) if fields else None
         self.refiner = LimbRefiner(load_network(REFINER_MODEL)) if refine else None
         """Corrects drawn arms; None: nothing does."""
 
@@ -145,8 +145,10 @@ class BodyGenerator:
         own = {} if picture is None else prepare_own_arms(layers, picture, rest, place, size, seen)
         carried = np.concatenate([a.points for a in own.values()]) if own else None
         core = build_core_mesh(texture, origin, rest, to_frame(view, face), crop.astype(np.float32), carried)
-        if self._fields is not None:
-            moved = read_fields(*self._fields, texture, OVERSAMPLE, origin, rest, core.points)
+        if self._weigh is not None:
+            # Loaded anew for every avatar: kept, it would take memory that no frame needs.
+            fields = load_network(FIELDS_MODEL, warm_up=False)
+            moved = read_fields(fields, self._weigh, texture, OVERSAMPLE, origin, rest, core.points)
             core = replace(core, motion=moved)
         chin = float(to_frame(view, face)[:, 1].max())
         shadow = TorsoShadow(texture, origin, OVERSAMPLE, chin, size, core.unit)
