@@ -194,8 +194,8 @@ def _styled(clip: Clip, style: str, rng: np.random.Generator) -> Clip:
     return replace(clip, samples=samples, visemes=clip.visemes[at], mel=None)
 
 
-def train(net: LipNet, scenes: Scenes, minutes: float) -> None:
-    """Teach the head of ``net`` for ``minutes`` of wall time; nothing else changes."""
+def train(net: LipNet, scenes: Scenes, minutes: float, steps: int | None = None) -> None:
+    """Teach the head of ``net`` for ``minutes`` of wall time, or ``steps``; nothing else changes."""
     net.eval()
     parameters = [*net.listen.parameters(), *net.heard.parameters()]
     torch.nn.init.normal_(net.heard.weight, 0, 0.2)
@@ -204,7 +204,7 @@ def train(net: LipNet, scenes: Scenes, minutes: float) -> None:
     average = [p.detach().clone() for p in parameters]
     start = told = time.monotonic()
     step, seen = 0, []
-    while (gone := (time.monotonic() - start) / 60 / minutes) < 1:
+    while (gone := step / steps if steps else (time.monotonic() - start) / 60 / minutes) < 1:
         for group in optimiser.param_groups:
             group["lr"] = _RATE * min(1.0, step / 30 + 0.05) * (0.5 + 0.5 * math.cos(math.pi * gone)) + 1e-5
         mel, voice, weight = (torch.from_numpy(a) for a in scenes.draw(16))
