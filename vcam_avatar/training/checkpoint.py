@@ -3,8 +3,9 @@
 import os
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from vcam_avatar.errors import ModelError
 
 OPSET = 17
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -36,6 +38,56 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as exc:
         raise ModelError(f"{path}: damaged checkpoint ({exc})") from exc
     return dict(content)
+
+
+class Averaged(Generic[Net]):
+    """A network in training, its average over time, and the optimiser; all resumable."""
+
+    def __init__(self, net: Net, learning_rate: float) -> None:
+        self.net, self.average = net, deepcopy(net).eval()
+        self.optimiser = torch.optim.AdamW(net.parameters(), lr=learning_rate, weight_decay=1e-3)
+        self.learning_rate, self.steps, self.minutes = learning_rate, 0, 0.0
+        self.curve: list[dict[str, float]] = []
+
+    def descend(self, loss: Tensor, rate: float, longest: float, keep: float) -> None:
+        """One step at ``rate`` of the full learning rate.
+
+        Args:
+            longest: greatest norm of the gradient.
+            keep: share of the average that a step leaves as it is; less at the beginning.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate * rate
+        self.optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), longest)
+        self.optimiser.step()
+        self.steps += 1
+        keep = min(keep, self.steps / (self.steps + 20))
+        with torch.no_grad():
+            now = self.net.state_dict()
+            for name, value in self.average.state_dict().items():
+                if value.dtype.is_floating_point:
+                    value.lerp_(now[name], 1 - keep)
+                else:
+                    value.copy_(now[name])
+
+    def save(self, file: Path) -> None:
+        """Write a checkpoint atomically."""
+        state = {
+            "net": self.net.state_dict(), "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(), "steps": self.steps, "minutes": self.minutes,
+            "curve": self.curve,
+        }  # fmt: skip
+        save_checkpoint(file, state)
+
+    def load(self, file: Path) -> None:
+        """Go on from a checkpoint."""
+        state = load_checkpoint(file)
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps, self.minutes, self.curve = state["steps"], state["minutes"], state["curve"]
 
 
 def export_onnx(

@@ -8,7 +8,6 @@ import argparse
 import json
 import logging
 import time
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vcam_avatar.avatars.layers_parts import PARTS
-from vcam_avatar.training.checkpoint import load_checkpoint, save_checkpoint
+from vcam_avatar.training.checkpoint import Averaged
 from vcam_avatar.training.layers_clips import joined, load_clips
 from vcam_avatar.training.layers_data import (
     UNKNOWN,
@@ -58,58 +57,22 @@ def loss_of(scores: Tensor, label: Tensor, core: Tensor) -> Tensor:
     return entropy + 0.5 * overlap + (hidden * seen).sum() / seen.sum().clamp(min=1)
 
 
-class LayerTrainer:
-    """Network, its average over time, optimiser; all resumable."""
+class LayerTrainer(Averaged[LayerNet]):
+    """Training of the layer network."""
 
     def __init__(self, learning_rate: float, seed: int = 1) -> None:
         torch.manual_seed(seed)
-        self.net = LayerNet().to(memory_format=torch.channels_last)
-        self.average = deepcopy(self.net).eval()
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=learning_rate, weight_decay=1e-3)
-        self.learning_rate = learning_rate
-        self.steps, self.minutes = 0, 0.0
-        self.curve: list[dict[str, float]] = []
+        super().__init__(LayerNet().to(memory_format=torch.channels_last), learning_rate)
 
     def step(self, examples: list[Example], rate: float) -> float:
         """One step at ``rate`` of the full learning rate; returns the loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * rate
         planes, label, core = stack(examples)
         self.net.train()
         with torch.autocast("cpu", torch.bfloat16):
             scores = self.net(planes.to(memory_format=torch.channels_last))
         loss = loss_of(scores, label, core)
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
-        self.optimiser.step()
-        self.steps += 1
-        keep = min(0.995, self.steps / (self.steps + 20))
-        with torch.no_grad():
-            now = self.net.state_dict()
-            for name, value in self.average.state_dict().items():
-                if value.dtype.is_floating_point:
-                    value.lerp_(now[name], 1 - keep)
-                else:
-                    value.copy_(now[name])
+        self.descend(loss, rate, longest=2.0, keep=0.995)
         return float(loss.detach())
-
-    def save(self, file: Path) -> None:
-        """Write a checkpoint atomically."""
-        state = {
-            "net": self.net.state_dict(), "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(), "steps": self.steps, "minutes": self.minutes,
-            "curve": self.curve,
-        }  # fmt: skip
-        save_checkpoint(file, state)
-
-    def load(self, file: Path) -> None:
-        """Go on from a checkpoint."""
-        state = load_checkpoint(file)
-        self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.steps, self.minutes, self.curve = state["steps"], state["minutes"], state["curve"]
 
 
 @torch.no_grad()

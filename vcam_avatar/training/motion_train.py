@@ -7,7 +7,6 @@ import argparse
 import json
 import logging
 import time
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vcam_avatar.training.checkpoint import load_checkpoint, save_checkpoint
+from vcam_avatar.training.checkpoint import Averaged
 from vcam_avatar.training.motion_data import TARGETS, MotionSet, load_all, load_people
 from vcam_avatar.training.motion_net import MotionNet, moved
 
@@ -74,49 +73,18 @@ def loss_of(net: MotionNet, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     return distance + _SMOOTH * uneven, distance
 
 
-class MotionTrainer:
-    """Network, its average over time, optimiser; all resumable."""
+class MotionTrainer(Averaged[MotionNet]):
+    """Training of the networks that bend head and torso."""
 
     def __init__(self, learning_rate: float = 1.5e-3, seed: int = 1) -> None:
         torch.manual_seed(seed)
-        self.net = MotionNet()
-        self.average = deepcopy(self.net).eval()
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=learning_rate, weight_decay=1e-3)
-        self.learning_rate, self.steps, self.minutes = learning_rate, 0, 0.0
-        self.curve: list[dict[str, float]] = []
+        super().__init__(MotionNet(), learning_rate)
 
     def step(self, batch: tuple[Tensor, ...], rate: float) -> float:
         """One step at ``rate`` of the full learning rate; returns the mean distance, shoulder widths."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * rate
         loss, distance = loss_of(self.net, batch)
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimiser.step()
-        self.steps += 1
-        keep = min(0.998, self.steps / (self.steps + 20))
-        with torch.no_grad():
-            for ours, theirs in zip(self.average.parameters(), self.net.parameters(), strict=True):
-                ours.lerp_(theirs, 1 - keep)
+        self.descend(loss, rate, longest=1.0, keep=0.998)
         return float(distance.detach())
-
-    def save(self, file: Path) -> None:
-        """Write a checkpoint atomically."""
-        state = {
-            "net": self.net.state_dict(), "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(), "steps": self.steps, "minutes": self.minutes,
-            "curve": self.curve,
-        }  # fmt: skip
-        save_checkpoint(file, state)
-
-    def load(self, file: Path) -> None:
-        """Go on from a checkpoint."""
-        state = load_checkpoint(file)
-        self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.steps, self.minutes, self.curve = state["steps"], state["minutes"], state["curve"]
 
 
 @torch.no_grad()
